@@ -1,0 +1,52 @@
+"""Kernels for CPUs: every family writes LLVM IR text. `tactics` finds the family of a problem's operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+
+from ...ops.fused import Fused
+from ...targets import CpuSpec
+from ..problem import Problem, Tactic
+
+#: operator class name → modules of this package that have tactics for it, best guess first
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "Pointwise": ("pointwise",),
+    "Reduce": ("reduce",),
+    "ArgReduce": ("argreduce",),
+    "Softmax": ("softmax",),
+    "Normalize": ("normalize",),
+    "Convolution": ("winograd", "depthwise", "convolution"),
+    "ConvTranspose": ("conv_transpose",),
+    "MatMul": ("matmul",),
+    "Pool": ("pool",),
+    "Attention": ("attention",),
+    "Recurrent": ("recurrent",),
+    "Transpose": ("movement",),
+    "Reshape": ("movement",),
+    "Expand": ("movement",),
+    "Slice": ("movement",),
+    "Concat": ("movement",),
+    "Pad": ("movement",),
+    "Iota": ("movement",),
+    "ShapeVector": ("movement",),
+    "Fill": ("movement",),
+    "Gather": ("gather",),
+    "GatherElements": ("gather",),
+    "GatherND": ("gather",),
+    "ScatterElements": ("scatter",),
+    "ScatterND": ("scatter",),
+    "Resize": ("resize",),
+    "CumSum": ("scan",),
+    "CumProd": ("scan",),
+    "TopK": ("topk",),
+}
+
+
+def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Tactic]:
+    """Every way to solve the problem on this CPU, best guess first; nothing when no family has one."""
+    op = problem.op.core if isinstance(problem.op, Fused) else problem.op
+    for name in FAMILIES.get(type(op).__name__, ()):
+        if find_spec(f"{__name__}.{name}") is not None:
+            yield from import_module(f"{__name__}.{name}").tactics(problem, cpu)
