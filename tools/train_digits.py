@@ -2,8 +2,9 @@
 
     python tools/train_digits.py            # writes src/tensorwright/data/digits.onnx and digits_test.npz
 
-A residual network of 12 convolutions learns the 8×8 handwritten digits of scikit-learn on the CPU: seeded, half a minute
-on two cores. A quarter of the images, drawn by class, never touches training; accuracy on it is printed and must reach 98 %.
+A residual network of 12 convolutions learns the 8×8 handwritten digits of scikit-learn on the CPU: seeded, half a
+minute on two cores. A quarter of the images, drawn by class, never touches training; accuracy on it is printed and must
+reach 98 %.
 Needs torch, onnxscript and scikit-learn, which the package itself does not.
 """
 
@@ -57,7 +58,8 @@ def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, then held-out images and labels. Images are float32 (N, 1, 8, 8) in 0..1."""
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)[:, None]
-    x, held_x, y, held_y = train_test_split(images, digits.target, test_size=0.25, random_state=seed, stratify=digits.target)
+    x, held_x, y, held_y = train_test_split(images, digits.target, test_size=0.25, random_state=seed,
+                                            stratify=digits.target)
     return x, y, held_x, held_y
 
 
@@ -101,8 +103,8 @@ def strip(path: Path) -> None:
     """Without the exporter's notes about the source code it was traced from: they name paths of the machine."""
     import onnx
     proto = onnx.load(path)
-    for holder in (proto, proto.graph, *proto.graph.node, *proto.graph.input, *proto.graph.output, *proto.graph.value_info,
-                   *proto.graph.initializer, *proto.functions):
+    graph = proto.graph
+    for holder in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del holder.metadata_props[:]
         if hasattr(holder, "doc_string"):
             holder.ClearField("doc_string")
