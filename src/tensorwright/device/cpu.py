@@ -1,0 +1,177 @@
+"""The CPU this process runs on: what it is, compiling LLVM IR for it (or for another CPU), loading the object code."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import llvmlite.binding as llvm
+
+from .. import settings
+from ..errors import DeviceError
+from ..targets import CpuSpec
+
+_lock = threading.RLock()
+
+
+@cache
+def _initialize(native: bool) -> None:
+    if native:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        llvm.initialize_native_asmparser()
+    else:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+
+
+# describing ------------------------------------------------------------------------------------------------------
+def describe() -> CpuSpec:
+    """The machine as the kernel generators see it. TENSORWRIGHT_CPU=avx2 or baseline pretends it had less."""
+    override = settings.cpu_override()
+    if override not in (None, "avx2", "baseline"):
+        raise DeviceError(f"TENSORWRIGHT_CPU is {override!r}", try_="use avx2, baseline, or leave it unset")
+    return _describe(override, usable_cores())
+
+
+@cache
+def _describe(override: str | None, cores: int) -> CpuSpec:
+    _initialize(native=True)
+    triple = llvm.get_default_triple()
+    has = dict(llvm.get_host_cpu_features())
+    l1, l2, l3 = cache_sizes()
+    if not triple.startswith(("x86_64", "amd64")):             # 128-bit vectors; 32 registers on AArch64
+        wide = triple.startswith(("aarch64", "arm64"))
+        name, features = ("generic", "") if override == "baseline" else (llvm.get_host_cpu_name(), flatten(has))
+        return CpuSpec(name, features, triple, 128, 32 if wide else 16, wide, l1, l2, l3, cores)
+    avx2 = bool(has.get("avx2") and has.get("fma"))
+    avx512 = avx2 and all(has.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq"))
+    if override == "baseline" or (override is None and not avx2):
+        return CpuSpec("x86-64", "", triple, 128, 16, False, l1, l2, l3, cores)
+    if override == "avx2":
+        if not avx2:
+            raise DeviceError("TENSORWRIGHT_CPU is avx2, but this CPU has no AVX2 with FMA", try_="use baseline")
+        return CpuSpec("x86-64-v3", "", triple, 256, 16, True, l1, l2, l3, cores)
+    return CpuSpec(llvm.get_host_cpu_name(), flatten(has), triple, 512 if avx512 else 256, 32 if avx512 else 16, True,
+                   l1, l2, l3, cores)
+
+
+def flatten(features: dict[str, bool]) -> str:
+    """LLVM's feature string, in a fixed order."""
+    return ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity, and its control group's quota if that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return max(1, cores)
+
+
+@cache
+def cache_sizes() -> tuple[int, int, int]:
+    """(L1 data, L2, L3) in bytes of core 0, from sysfs; common sizes where that is silent. No L3 counts as L2."""
+    found: dict[int, int] = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level, kind, size = ((index / f).read_text().strip() for f in ("level", "type", "size"))
+            if kind != "Instruction":
+                scale = {"K": 10, "M": 20, "G": 30}.get(size[-1:], 0)
+                found[int(level)] = int(size.rstrip("KMG")) << scale
+        except (OSError, ValueError):
+            continue
+    l2 = found.get(2) or 1 << 20
+    return found.get(1) or 32 << 10, l2, found.get(3) or (l2 if found else 16 << 20)
+
+
+# compiling -------------------------------------------------------------------------------------------------------
+@cache
+def _machine(triple: str, name: str, features: str, opt: int) -> llvm.TargetMachine:
+    native = llvm.get_default_triple().split("-")[0] == triple.split("-")[0]
+    _initialize(native=native)
+    try:
+        target = llvm.Target.from_triple(triple)
+        return target.create_target_machine(cpu=name, features=features, opt=opt, reloc="pic", codemodel="default")
+    except RuntimeError as error:
+        raise DeviceError(f"LLVM has no code generator for {triple}: {error}") from None
+
+
+def _parse(text: str, cpu: CpuSpec, opt: int) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
+    machine = _machine(cpu.triple, cpu.name, cpu.features, opt)
+    try:
+        module = llvm.parse_assembly(text)
+        module.triple, module.data_layout = cpu.triple, str(machine.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise DeviceError(f"LLVM refuses the generated code: {str(error).strip()}", cpu=cpu.name) from None
+    return module, machine
+
+
+def compile(text: str, cpu: CpuSpec, opt: int = 3) -> bytes:
+    """LLVM IR → position-independent object code for cpu, which need not be this machine.
+
+    Only the code generator runs, no pass over the IR: kernels are written in final form.
+    """
+    with _lock:
+        module, machine = _parse(text, cpu, opt)
+        return bytes(machine.emit_object(module))
+
+
+def assembly(text: str, cpu: CpuSpec, opt: int = 3) -> str:
+    """LLVM IR → assembly text, for people."""
+    with _lock:
+        module, machine = _parse(text, cpu, opt)
+        return str(machine.emit_assembly(module))
+
+
+# loading ---------------------------------------------------------------------------------------------------------
+class Library:
+    """Object code in executable memory. Addresses stay valid as long as the Library lives."""
+
+    def __init__(self, dylib: str, tracker: object) -> None:
+        self._dylib, self._trackers, self._found = dylib, [tracker], {}  # type: ignore[var-annotated]
+
+    def address(self, name: str) -> int:
+        """Address of a function or global. DeviceError when it, or a symbol it needs, is not defined."""
+        if name not in self._found:
+            with _lock:
+                try:
+                    tracker = _jit().lookup(self._dylib, name)
+                except RuntimeError as error:
+                    raise DeviceError(f"loading {name!r} failed: {str(error).strip()}",
+                                      try_="LLVM prints names of missing symbols on stderr") from None
+                self._trackers.append(tracker)
+                self._found[name] = int(tracker[name])
+        return int(self._found[name])
+
+
+@cache
+def _jit() -> llvm.LLJIT:
+    spec = _describe(None, 1)
+    return llvm.create_lljit_compiler(_machine(spec.triple, spec.name, spec.features, 3))
+
+
+_number = itertools.count()
+
+
+def load(objects: Sequence[bytes]) -> Library:
+    """Link objects with each other and with this process (libc, libm), ready to call."""
+    with _lock:
+        builder = llvm.JITLibraryBuilder().add_current_process()
+        for image in objects:
+            builder.add_object_img(image)
+        name = f"tensorwright.{next(_number)}"
+        try:
+            return Library(name, builder.link(_jit(), name))
+        except RuntimeError as error:
+            raise DeviceError(f"linking {len(objects)} objects failed: {str(error).strip()}") from None

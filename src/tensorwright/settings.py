@@ -1,0 +1,40 @@
+"""Settings from the environment. Read when asked for, so that a test or a program may change them while it runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cpu_override() -> str | None:
+    """TENSORWRIGHT_CPU: "avx2" or "baseline" compiles for less than the machine has; unset for all it has."""
+    return os.environ.get("TENSORWRIGHT_CPU") or None
+
+
+def threads() -> int | None:
+    """TENSORWRIGHT_THREADS: size of the thread team; unset or 0 for as many as the process may use."""
+    return _whole("TENSORWRIGHT_THREADS") or None
+
+
+def spin_microseconds() -> int:
+    """TENSORWRIGHT_SPIN_US: how long an idle thread of the team spins before it sleeps (default 60)."""
+    value = _whole("TENSORWRIGHT_SPIN_US")
+    return 60 if value is None else value
+
+
+def debug() -> int:
+    """TENSORWRIGHT_DEBUG: 1 summary, 2 tactics and times, 3 rewrites, 4 source, 5 assembly."""
+    return _whole("TENSORWRIGHT_DEBUG") or 0
+
+
+def home() -> Path:
+    """TENSORWRIGHT_HOME, else `tensorwright` in the user's configuration folder: this machine's signing key."""
+    if given := os.environ.get("TENSORWRIGHT_HOME"):
+        return Path(given)
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "tensorwright"
+
+
+def _whole(name: str) -> int | None:
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdigit() else None
