@@ -1,0 +1,26 @@
+"""The operators of the intermediate representation: one file per family."""
+
+from . import expr
+from .attention import Attention
+from .convolution import Convolution, ConvTranspose
+from .create import Fill, Iota, ShapeVector
+from .fused import Fused
+from .gather import Gather, GatherElements, GatherND
+from .host import Host, host_node
+from .matmul import MatMul
+from .movement import Concat, Expand, Reshape, Slice, Transpose
+from .normalize import Normalize
+from .pad import Pad
+from .pointwise import Pointwise
+from .pool import Pool
+from .recurrent import Recurrent
+from .reduce import ArgReduce, Reduce
+from .resize import Resize
+from .scan import CumProd, CumSum, TopK
+from .scatter import ScatterElements, ScatterND
+from .softmax import Softmax
+
+__all__ = ["ArgReduce", "Attention", "Concat", "ConvTranspose", "Convolution", "CumProd", "CumSum", "Expand", "Fill",
+           "Fused", "Gather", "GatherElements", "GatherND", "Host", "Iota", "MatMul", "Normalize", "Pad", "Pointwise",
+           "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "ScatterElements", "ScatterND", "ShapeVector", "Slice",
+           "Softmax", "TopK", "Transpose", "expr", "host_node"]

@@ -1,0 +1,46 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dtypes import DType
+from ..errors import ShapeError, TypeMismatch
+from ..ir import Op, TensorType
+from .rules import agree, broadcast_shapes, differ, is_one, need_float, same_dtype
+
+
+@dataclass(frozen=True)
+class Attention(Op):
+    """y = softmax(scale · q kᵀ + mask) v, the softmax taken over the keys
+
+    Inputs  q (..., S, D); k (..., T, D); v (..., T, E), leading dimensions broadcast; one floating-point type.
+            mask, broadcastable to (..., S, T), or None: bool (True keeps a key) or of q's type (added to the scores).
+    Output  y (..., S, E).
+    Params  scale: of the scores. causal: query i sees keys ≤ i + T − S only.
+    Cost    2·(product of the leading dimensions)·S·T·(D + E) + 5 operations per score.
+    Errors  ShapeError when D or T disagree or shapes do not broadcast; TypeMismatch for other types.
+            A query that sees no key gives zeros.
+    Source  ONNX operator Attention, version 24, without its caches and reshapes.
+    """
+
+    scale: float
+    causal: bool = False
+
+    def infer(self, q: TensorType, k: TensorType, v: TensorType,  # type: ignore[override]
+              mask: TensorType | None = None) -> TensorType:
+        if min(q.rank, k.rank, v.rank) < 2:
+            raise ShapeError("queries, keys and values need rank 2 or more", q=q, k=k, v=v)
+        need_float(q)
+        (*lead_q, S, D), (*lead_k, T, Dk), (*lead_v, Tv, E) = q.shape, k.shape, v.shape
+        agree(D, Dk, "queries and keys have different widths", q=q, k=k)
+        T = agree(T, Tv, "there are different numbers of keys and values", k=k, v=v)
+        lead = broadcast_shapes(lead_q, lead_k, lead_v)
+        if mask is not None:
+            if mask.dtype not in (DType.bool, q.dtype):
+                raise TypeMismatch(f"mask has element type {mask.dtype}, bool or {q.dtype} is needed")
+            *lead_m, Sm, Tm = (1,) * (2 - mask.rank) + mask.shape
+            if any(not is_one(m) and differ(m, d) for m, d in ((Sm, S), (Tm, T))):
+                raise ShapeError(f"mask {mask} does not broadcast to ({S}, {T})", q=q, k=k)
+            lead = broadcast_shapes(lead, lead_m)
+        return TensorType((*lead, S, E), same_dtype(q, k, v))

@@ -1,0 +1,104 @@
+"""Reading elements by index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dims import Dim
+from ..errors import ShapeError
+from ..ir import Op, TensorType
+from .rules import agree, check_axis, differ, need_int
+
+
+@dataclass(frozen=True)
+class Gather(Op):
+    """y[a..., i..., b...] = data[a..., indices[i...], b...]
+
+    Inputs  data of rank ≥ 1, any type; indices: int32 or int64, negative ones count from the end.
+    Output  data.shape[:axis] + indices.shape + data.shape[axis+1:], data's type.
+    Params  axis: of data, non-negative.
+    Cost    no arithmetic; the elements taken are read, not all of data.
+    Errors  ShapeError for an axis outside the rank; TypeMismatch for other indices; InputError at evaluation when an
+            index is out of range.
+    Source  ONNX operator Gather, version 13.
+    """
+
+    axis: int = 0
+
+    def infer(self, data: TensorType, indices: TensorType) -> TensorType:  # type: ignore[override]
+        check_axis(self.axis, data.rank)
+        need_int(indices)
+        return TensorType(data.shape[:self.axis] + indices.shape + data.shape[self.axis + 1:], data.dtype)
+
+
+@dataclass(frozen=True)
+class GatherElements(Op):
+    """y[a..., i, b...] = data[a..., indices[a..., i, b...], b...]
+
+    Inputs  data of rank ≥ 1, any type; indices: int32 or int64, data's rank, no axis but `axis` longer than data's.
+    Output  shape of indices, data's type.
+    Params  axis: non-negative.
+    Cost    no arithmetic.
+    Errors  ShapeError when the ranks differ or indices are longer than data; InputError at evaluation when an index is
+            out of range.
+    Source  ONNX operator GatherElements, version 13.
+    """
+
+    axis: int = 0
+
+    def infer(self, data: TensorType, indices: TensorType) -> TensorType:  # type: ignore[override]
+        check_elements(data, indices, self.axis)
+        return TensorType(indices.shape, data.dtype)
+
+
+@dataclass(frozen=True)
+class GatherND(Op):
+    """y[a..., i..., b...] = data[a..., (indices[a..., i..., :]) ..., b...]: each index row names a slice of data
+
+    Inputs  data (*A, *D), indices (*A, *I, n): int32 or int64, 1 ≤ n ≤ rank of D; A has batch_dims axes.
+    Output  (*A, *I, *D[n:]), data's type.
+    Params  batch_dims: leading axes that data and indices share, less than both ranks.
+    Cost    no arithmetic.
+    Errors  ShapeError when n is symbolic or too large, or the batch axes differ; InputError at evaluation when an index
+            is out of range.
+    Source  ONNX operator GatherND, version 13.
+    """
+
+    batch_dims: int = 0
+
+    def infer(self, data: TensorType, indices: TensorType) -> TensorType:  # type: ignore[override]
+        need_int(indices)
+        n = index_depth(data, indices, self.batch_dims)
+        lead = tuple(agree(a, b, f"batch axis {i} of data and indices differs", data=data, indices=indices)
+                     for i, (a, b) in enumerate(zip(data.shape[:self.batch_dims], indices.shape, strict=False)))
+        return TensorType(lead + indices.shape[self.batch_dims:-1] + data.shape[self.batch_dims + n:], data.dtype)
+
+
+def check_elements(data: TensorType, indices: TensorType, axis: int) -> None:
+    """What element-wise gathering and scattering ask of indices."""
+    check_axis(axis, data.rank)
+    need_int(indices)
+    if indices.rank != data.rank:
+        raise ShapeError(f"indices have rank {indices.rank}, data {data.rank}", data=data, indices=indices)
+    for i, (d, n) in enumerate(zip(data.shape, indices.shape, strict=True)):
+        excess = n - d
+        if i != axis and isinstance(excess, int) and excess > 0:
+            raise ShapeError(f"axis {i}: indices have {n} elements, data {d}", data=data, indices=indices)
+
+
+def index_depth(data: TensorType, indices: TensorType, batch: int = 0) -> int:
+    """How many axes of data one row of indices names."""
+    if not 0 <= batch < min(data.rank, indices.rank):
+        raise ShapeError(f"{batch} batch axes of data of rank {data.rank} and indices of rank {indices.rank}",
+                         data=data, indices=indices)
+    n = indices.shape[-1]
+    if not isinstance(n, int) or not 1 <= n <= data.rank - batch:
+        raise ShapeError(f"index rows have {n} elements, 1 to {data.rank - batch} are possible",
+                         data=data, indices=indices)
+    return n
+
+
+def check_updates(expected: tuple[Dim, ...], updates: TensorType, data: TensorType, indices: TensorType) -> None:
+    if updates.rank != len(expected) or any(map(differ, expected, updates.shape)):
+        raise ShapeError(f"updates have shape ({', '.join(map(str, updates.shape))}), "
+                         f"({', '.join(map(str, expected))}) is needed", data=data, indices=indices)

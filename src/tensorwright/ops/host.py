@@ -1,0 +1,59 @@
+"""An ONNX node that no kernel computes, evaluated by the onnx package's reference implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..ir import Op, OpaqueType, TensorType, ValueType
+
+if TYPE_CHECKING:                                # the onnx package is slow to import; only host steps need it
+    import onnx
+
+
+@dataclass(frozen=True)
+class Host(Op):
+    """(y0, y1, ...) = what ONNX defines for one node
+
+    Inputs  one per input of the model's graph, in order: arrays, lists (sequences) or None (absent).
+    Output  a tuple, one per output of the model's graph. Types are given where the layer is added
+            (NetworkEditor.add(types=...)); by itself the operator only knows how many there are.
+    Params  model: a serialized ModelProto, self-contained. node: operator type, for people.
+    Cost    not known: one operation per output element.
+    Errors  InputError with the node's type when the reference implementation refuses.
+    Source  onnx.reference.ReferenceEvaluator.
+    """
+
+    model: bytes
+    node: str
+
+    def infer(self, *inputs: TensorType | None) -> ValueType | tuple[ValueType, ...]:
+        import onnx
+        types = tuple(OpaqueType() for _ in onnx.load_model_from_string(self.model).graph.output)
+        return types[0] if len(types) == 1 else types
+
+
+def host_node(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Iterable[onnx.FunctionProto] = (),
+              captured: Iterable[str] = ()) -> Host:
+    """The operator that evaluates `node`, taking the node's own inputs in order (None where its name is empty), then
+    the values its subgraphs capture, in the order of `captured`. A node that reads one value twice gets it twice.
+    Outputs the node leaves unnamed are not computed and not counted.
+
+    opsets     domain → version, as the model imports them
+    functions  model-local functions the node calls
+    """
+    import onnx
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    del copy.input[:]
+    graph = onnx.GraphProto(name=node.op_type or "node")
+    for i, name in enumerate(node.input):
+        copy.input.append(f"in{i}.{name}" if name else "")
+        graph.input.append(onnx.ValueInfoProto(name=f"in{i}.{name}"))
+    graph.input.extend(onnx.ValueInfoProto(name=name) for name in captured)
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.output if name)
+    graph.node.append(copy)
+    imports = [onnx.OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()]
+    model = onnx.ModelProto(ir_version=10, opset_import=imports, functions=list(functions), graph=graph)
+    return Host(model.SerializeToString(deterministic=True), node.op_type)

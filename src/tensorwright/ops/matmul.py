@@ -1,0 +1,33 @@
+"""Matrix multiplication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ShapeError
+from ..ir import Op, TensorType
+from .rules import broadcast_shapes, differ, same_dtype
+
+
+@dataclass(frozen=True)
+class MatMul(Op):
+    """y[..., m, n] = Σ_k a[..., m, k] · b[..., k, n], as numpy.matmul
+
+    Inputs  a (..., M, K) or (K,); b (..., K, N) or (K,). Leading dimensions broadcast. One numeric element type.
+    Output  (..., M, N); without M when a has rank 1, without N when b has. Integers accumulate in their own type
+            and wrap.
+    Cost    2·(product of the leading dimensions)·M·N·K operations.
+    Errors  ShapeError when the K differ, an operand is a scalar, or leading dimensions do not broadcast.
+    Source  ONNX operator MatMul, version 13.
+    """
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:  # type: ignore[override]
+        if a.rank == 0 or b.rank == 0:
+            raise ShapeError("matrix multiplication takes no scalars", a=a, b=b)
+        k = b.shape[-2] if b.rank > 1 else b.shape[0]
+        if differ(a.shape[-1], k):
+            raise ShapeError(f"inner dimensions {a.shape[-1]} and {k} differ", a=a, b=b)
+        leading = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        m = a.shape[-2:-1] if a.rank > 1 else ()
+        n = b.shape[-1:] if b.rank > 1 else ()
+        return TensorType((*leading, *m, *n), same_dtype(a, b))

@@ -1,0 +1,31 @@
+"""Normalisation to zero mean and unit variance, or to unit mean square."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import Op, TensorType
+from .rules import check_axes, need_float
+
+
+@dataclass(frozen=True)
+class Normalize(Op):
+    """y = (x − μ) / √(mean((x − μ)²) + ε), means taken over some axes; μ = mean(x) when center, else 0
+
+    Inputs  x, floating point. Scale and shift are Pointwise layers of their own.
+    Output  shape and type of x.
+    Params  axes: non-negative, sorted, at least one. epsilon: ε. center: False gives RMS normalisation.
+    Cost    seven operations per element (five without centering).
+    Errors  ShapeError for axes outside the rank, not sorted, or none; TypeMismatch for other types.
+    Source  the normalisation step of ONNX operators LayerNormalization 17, InstanceNormalization 22,
+            GroupNormalization 21, MeanVarianceNormalization 13 and RMSNormalization 23.
+    """
+
+    axes: tuple[int, ...]
+    epsilon: float
+    center: bool = True
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        check_axes(self.axes or (-1,), x.rank)
+        need_float(x)
+        return x

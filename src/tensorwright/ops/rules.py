@@ -1,0 +1,123 @@
+"""What shape rules share: comparing symbolic dimensions, broadcasting, axes, windows; and the working precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dims import Dim, maximum
+from ..dtypes import DType
+from ..errors import ShapeError, TypeMismatch
+from ..ir import TensorType
+
+
+def differ(a: Dim, b: Dim) -> bool:
+    """Whether a and b are different for every value of the symbols, as far as their difference shows."""
+    difference = a - b
+    return isinstance(difference, int) and difference != 0
+
+
+def is_one(d: Dim) -> bool:
+    return isinstance(d, int) and d == 1
+
+
+def agree(a: Dim, b: Dim, what: str, **facts: Any) -> Dim:
+    """The common value of two dimensions that must be equal, the constant one when one is. ShapeError with `what`."""
+    if differ(a, b):
+        raise ShapeError(f"{what}: {a} and {b}", **facts)
+    return b if isinstance(b, int) else a
+
+
+def broadcast_dims(a: Dim, b: Dim) -> Dim:
+    """One dimension of a NumPy-style broadcast. Of two unlike symbols one is 1 or both are equal: the maximum."""
+    if a == b or is_one(b):
+        return a
+    if is_one(a):
+        return b
+    if isinstance(a, int) and isinstance(b, int):
+        raise ShapeError(f"dimensions {a} and {b} do not broadcast")
+    if isinstance(a, int) or isinstance(b, int):
+        return a if isinstance(a, int) else b
+    return maximum(a, b)
+
+
+def broadcast_shapes(*shapes: Sequence[Dim]) -> tuple[Dim, ...]:
+    """The shape that NumPy's rule gives. ShapeError names all shapes."""
+    rank = max((len(s) for s in shapes), default=0)
+    result: list[Dim] = [1] * rank
+    for shape in shapes:
+        for axis, d in enumerate(shape, rank - len(shape)):
+            try:
+                result[axis] = broadcast_dims(result[axis], d)
+            except ShapeError:
+                shown = ", ".join(f"({', '.join(map(str, s))})" for s in shapes)
+                raise ShapeError(f"shapes {shown} do not broadcast: {result[axis]} and {d} "
+                                 f"at axis {axis - rank} from the end") from None
+    return tuple(result)
+
+
+def span(window: Dim, dilation: int) -> Dim:
+    """Elements from the first to the last tap of a dilated window, both included."""
+    return (window - 1) * dilation + 1
+
+
+def positions(extent: Dim, reach: Dim, stride: int) -> Dim:
+    """How many windows of `reach` elements, `stride` apart, fit in extent. ShapeError when certainly none does."""
+    room = extent - reach
+    if isinstance(room, int) and room < 0:
+        raise ShapeError(f"window spans {reach} elements, the padded input has {extent}")
+    return room // stride + 1
+
+
+def check_axis(axis: int, rank: int, what: str = "axis") -> None:
+    if not 0 <= axis < rank:
+        raise ShapeError(f"{what} {axis} is outside 0..{rank - 1} of a tensor of rank {rank}")
+
+
+def check_axes(axes: Iterable[int], rank: int) -> None:
+    axes = tuple(axes)
+    for axis in axes:
+        check_axis(axis, rank)
+    if list(axes) != sorted(set(axes)):
+        raise ShapeError(f"axes {axes} are not sorted and distinct")
+
+
+def same_dtype(*operands: TensorType | None) -> DType:
+    """The one element type of all operands. TypeMismatch when there are several."""
+    found = list(dict.fromkeys(t.dtype for t in operands if t is not None))
+    if len(found) != 1:
+        raise TypeMismatch(f"operands have element types {', '.join(map(str, found))}; all must be the same",
+                           try_="insert a Cast")
+    return found[0]
+
+
+def need_float(t: TensorType) -> None:
+    if not t.dtype.is_float:
+        raise TypeMismatch(f"element type {t.dtype} is not a floating-point type")
+
+
+def need_int(t: TensorType, what: str = "indices") -> None:
+    if t.dtype not in (DType.int32, DType.int64):
+        raise TypeMismatch(f"{what} have element type {t.dtype}, int32 or int64 is needed")
+
+
+def widen(x: np.ndarray) -> np.ndarray:
+    """x in the type references compute in: float32 for the narrow floating-point types, else its own."""
+    kind = DType.of(x)
+    return x.astype(np.float32) if kind.is_float and kind not in (DType.float32, DType.float64) else x
+
+
+def taken(t: TensorType | None) -> TensorType:
+    """An operand that must be present. ShapeError when it is absent."""
+    if t is None:
+        raise ShapeError("a required input is absent")
+    return t
+
+
+def total(items: Iterable[Dim]) -> Dim:
+    result: Dim = 0
+    for d in items:
+        result = result + d
+    return result

@@ -1,0 +1,81 @@
+"""Running sums and products, and the greatest elements of an axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dims import Dim
+from ..dtypes import DType
+from ..errors import ShapeError
+from ..ir import Op, TensorType
+from .rules import check_axis
+
+
+@dataclass(frozen=True)
+class CumSum(Op):
+    """y[i] = Σ_{j ≤ i} x[j] along one axis
+
+    Inputs  x of rank ≥ 1, numeric.
+    Output  shape and type of x; integers wrap.
+    Params  axis: non-negative. exclusive: sum over j < i. reverse: sum from the end (j ≥ i, or j > i).
+    Cost    one operation per element.
+    Errors  ShapeError for an axis outside the rank.
+    Source  ONNX operator CumSum, version 14.
+    """
+
+    axis: int
+    exclusive: bool = False
+    reverse: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        check_axis(self.axis, x.rank)
+        return x
+
+
+@dataclass(frozen=True)
+class CumProd(Op):
+    """y[i] = Π_{j ≤ i} x[j] along one axis
+
+    Inputs  x of rank ≥ 1, numeric.
+    Output  shape and type of x; integers wrap.
+    Params  axis: non-negative. exclusive: product over j < i. reverse: from the end (j ≥ i, or j > i).
+    Cost    one operation per element.
+    Errors  ShapeError for an axis outside the rank.
+    Source  ONNX operator CumProd, version 26.
+    """
+
+    axis: int
+    exclusive: bool = False
+    reverse: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
+        check_axis(self.axis, x.rank)
+        return x
+
+
+@dataclass(frozen=True)
+class TopK(Op):
+    """The k greatest or least elements along an axis, and their indices
+
+    Inputs  x of rank ≥ 1, numeric.
+    Output  values: x's type; indices: int64; both x's shape with k along the axis. Of equal elements the one with the
+            lower index comes first. NaN counts as greater than all numbers.
+    Params  k ≥ 0. axis: non-negative. largest: greatest instead of least. sorted: in order; else in any order (this
+            implementation sorts them all the same).
+    Cost    log₂ of the axis' extent operations per element, rounded up; 8 when the extent is symbolic.
+    Errors  ShapeError for an axis outside the rank, or k greater than the extent.
+    Source  ONNX operator TopK, version 24.
+    """
+
+    k: Dim
+    axis: int
+    largest: bool = True
+    sorted: bool = True
+
+    def infer(self, x: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
+        check_axis(self.axis, x.rank)
+        missing = self.k - x.shape[self.axis]
+        if (isinstance(missing, int) and missing > 0) or (isinstance(self.k, int) and self.k < 0):
+            raise ShapeError(f"{self.k} elements of the {x.shape[self.axis]} along axis {self.axis}", x=x)
+        shape = x.shape[:self.axis] + (self.k,) + x.shape[self.axis + 1:]
+        return TensorType(shape, x.dtype), TensorType(shape, DType.int64)
