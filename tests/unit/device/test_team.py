@@ -1,0 +1,217 @@
+"""Tables run by teams: every chunk once, in order between barriers, alone, together, busy, forked, asleep."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tensorwright.device import cpu, driver
+from tensorwright.device import team as team_module
+from tensorwright.device.program import Call, Table
+from tensorwright.device.team import Team, team
+from tensorwright.errors import DeviceError
+from tensorwright.kernels.llvm import arg, entry, module
+from tensorwright.targets import CpuSpec
+
+
+def _kernels() -> str:
+    add = entry("add_one")                     # y[i] = x[i] + 1 for i in begin..end; x and y are i64
+    x, y = arg(add, 0), arg(add, 1)
+    with add.loop("i", add.begin, add.end) as i:
+        at = add.op("mul", "i64", i, "8")
+        add.store("i64", add.add(add.load("i64", add.at(x, at)), 1), add.at(y, at))
+    turn = entry("reverse")                    # y[i] = x[dims[0] - 1 - i] + 1: reads what other threads wrote
+    x, y, n = arg(turn, 0), arg(turn, 1), turn.load("i64", "%dims")
+    with turn.loop("i", turn.begin, turn.end) as i:
+        there = turn.op("mul", "i64", turn.sub(turn.sub(n, 1), i), "8")
+        here = turn.op("mul", "i64", i, "8")
+        turn.store("i64", turn.add(turn.load("i64", turn.at(x, there)), 1), turn.at(y, here))
+    who = entry("who")                         # y[i] = thread
+    y = arg(who, 0)
+    with who.loop("i", who.begin, who.end) as i:
+        who.store("i64", "%thread", who.at(y, who.op("mul", "i64", i, "8")))
+    return module(add, turn, who)
+
+
+@pytest.fixture(scope="module")
+def code() -> cpu.Library:
+    return cpu.load([cpu.compile(_kernels(), cpu.describe())])
+
+
+def chain(code, n: int, steps: int, threads: int, kernel: str = "reverse", serial: bool = False):
+    """x → ... → y through `steps` launches between two arrays that swap roles."""
+    a, b = np.arange(n, dtype=np.int64), np.zeros(n, np.int64)
+    calls, at = [], (a, b)
+    for k in range(steps):
+        calls.append(Call((code.address(kernel),), (n,), (at[0].ctypes.data, at[1].ctypes.data), (n,),
+                          serial=serial and k % 3 == 0))
+        at = at[::-1]
+    return Table(calls, threads), at[0], (a, b)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 1000])
+@pytest.mark.parametrize("serial", [False, True])
+def test_steps_see_each_others_results(code, threads, n, serial):
+    steps = 40
+    table, y, keep = chain(code, n, steps, threads, serial=serial)
+    table.run()
+    np.testing.assert_array_equal(y, np.arange(n) + steps)
+    table.run()                                 # even number of steps: the result is the next input
+    np.testing.assert_array_equal(y, np.arange(n) + 2 * steps)
+    assert keep is not None
+
+
+def test_work_is_split_evenly_and_serial_steps_are_not(code):
+    y, z = np.full(10, -1, np.int64), np.full(10, -1, np.int64)
+    who = code.address("who")
+    Table([Call((who,), (10,), (y.ctypes.data,)), Call((who,), (10,), (z.ctypes.data,), serial=True)], 3).run()
+    np.testing.assert_array_equal(y, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
+    np.testing.assert_array_equal(z, 0)
+
+
+def test_several_phases_per_call(code):
+    n = 64
+    a, b = np.arange(n, dtype=np.int64), np.zeros(n, np.int64)
+    call = Call((code.address("add_one"), code.address("reverse")), (n, n), (a.ctypes.data, b.ctypes.data), (n,))
+    table = Table([call, call], 2)
+    table.run()
+    np.testing.assert_array_equal(b, np.arange(n)[::-1] + 1)
+    assert table.ends == [2, 4]
+
+
+def test_time_gives_seconds_per_call(code):
+    table, y, keep = chain(code, 200_000, 6, 2)
+    seconds = table.time()
+    assert seconds.shape == (6,) and (seconds > 1e-6).all() and seconds.sum() < 5
+    np.testing.assert_array_equal(y, np.arange(200_000) + 6)
+    alone, y, keep = chain(code, 1000, 4, 1)
+    assert (alone.time() > 0).all() and keep is not None
+
+
+def test_empty_table():
+    table = Table([], 4)
+    table.run()
+    assert table.time().shape == (0,)
+
+
+def test_absurd_chunks_are_refused(code):
+    with pytest.raises(DeviceError, match="chunks"):
+        Table([Call((code.address("who"),), (1 << 60,), (0,))])
+    with pytest.raises(DeviceError, match="chunks"):
+        Table([Call((code.address("who"),), (-1,), (0,))])
+
+
+def test_two_callers_at_once_both_get_right_answers(code):
+    wrong: list[str] = []
+
+    def work(seed: int) -> None:
+        table, y, _keep = chain(code, 500 + seed, 20, 2)
+        for turn in range(1, 301):
+            table.run()
+            if not (y == np.arange(500 + seed) + 20 * turn).all():
+                wrong.append(f"caller {seed}, turn {turn}")
+                return
+
+    callers = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for t in callers:
+        t.start()
+    for t in callers:
+        t.join(60)
+    assert not wrong and not any(t.is_alive() for t in callers)
+
+
+def test_changing_team_sizes(code):
+    """Workers that do not take part must not disturb runs they are not in, and must not miss their own."""
+    rng = np.random.default_rng(0)
+    tables = {t: chain(code, 300, 10, t) for t in (1, 2, 3, 4)}
+    counts = dict.fromkeys(tables, 0)
+    for t in rng.integers(1, 5, 2000).tolist():
+        tables[t][0].run()
+        counts[t] += 1
+    for t, (_table, y, _keep) in tables.items():
+        np.testing.assert_array_equal(y, np.arange(300) + 10 * counts[t])
+
+
+def test_wakes_sleeping_workers(code):
+    mine = Team(3, spin_microseconds=0)
+    table, y, _keep = chain(code, 300, 10, 3)
+    for turn in range(1, 200):
+        mine.run(table.address, table.count, 3)
+        assert (y == np.arange(300) + 10 * turn).all()
+        if turn % 10 == 0:
+            time.sleep(0.002)
+    mine.shutdown()
+    assert not mine.workers
+
+
+def test_idle_workers_use_no_processor(code):
+    mine = Team(3)
+    table, _, _keep = chain(code, 300, 10, 3)
+    mine.run(table.address, table.count, 3)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.05
+    mine.shutdown()
+
+
+def test_after_shutdown_callers_work_alone(code):
+    mine = Team(2)
+    mine.shutdown()
+    mine.shutdown()
+    table, y, _keep = chain(code, 100, 4, 2)
+    mine.run(table.address, table.count, 2)
+    np.testing.assert_array_equal(y, np.arange(100) + 4)
+
+
+def test_a_busy_team_is_not_waited_for(code):
+    mine = team(2)
+    table, y, _keep = chain(code, 100, 4, 2)
+    with mine.busy:
+        table.run()
+    np.testing.assert_array_equal(y, np.arange(100) + 4)
+
+
+def test_too_many_threads():
+    with pytest.raises(DeviceError, match="1024"):
+        team(100_000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forked_child_makes_its_own_team(code):
+    table, y, _keep = chain(code, 1000, 10, 2)
+    table.run()
+    child = os.fork()
+    if child == 0:
+        table.run()
+        os._exit(0 if (y == np.arange(1000) + 20).all() and team(2).size >= 2 else 1)
+    for _ in range(1000):
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, 9)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+    table.run()
+    np.testing.assert_array_equal(y, np.arange(1000) + 20)
+
+
+def test_threads_setting(monkeypatch):
+    monkeypatch.setenv("TENSORWRIGHT_THREADS", "3")
+    assert team_module.default_threads() == 3
+    monkeypatch.setenv("TENSORWRIGHT_THREADS", "0")
+    assert team_module.default_threads() == cpu.usable_cores()
+
+
+def test_driver_compiles_for_every_platform():
+    for triple, linux in (("aarch64-unknown-linux-gnu", True), ("aarch64-apple-darwin", False),
+                          ("x86_64-unknown-linux-gnu", True), ("x86_64-apple-darwin", False)):
+        assert cpu.compile(driver.text(triple, linux), CpuSpec("generic", "", triple, 128, 32, True))
