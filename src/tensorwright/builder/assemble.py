@@ -1,0 +1,135 @@
+"""Works and chosen kernels → a Program: workspaces placed, constants packed, launches written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..dims import Dim, evaluate, mul
+from ..dtypes import DType
+from ..ir import Network, Op, TensorType
+from ..kernels.problem import Problem
+from ..ops import Fused
+from ..plan.records import HostStep, Kernel, LayerInfo, Launch, Profile, Program, Step, TensorInfo, View
+from ..targets import CpuSpec
+from .lower import Lowering
+from .memory import Layout, plan_arena
+from .tune import Choice
+from .work import HostWork, KernelWork
+
+#: Below this many operations and bytes a step is not worth waking a second thread for.
+SERIAL_FLOPS, SERIAL_BYTES = 60_000, 24_000
+#: Networks with less work than this run on the calling thread alone.
+SMALL_FLOPS = 1_500_000
+
+
+class Assembly:
+    """Makes one Program; `weights` collects the arrays its constant buffers name."""
+
+    def __init__(self, network: Network, lowering: Lowering, choices: Mapping[Problem, Choice], profile: Profile,
+                 cpu: CpuSpec, threads: int) -> None:
+        self.network, self.lowering, self.choices = network, lowering, choices
+        self.profile, self.cpu, self.threads = profile, cpu, threads
+        self.buffers = lowering.buffers
+        self.weights: dict[str, np.ndarray] = {}
+        self.env = profile.optimum()
+        self.steps: list[Step] = []
+        self.infos: list[LayerInfo] = []
+        self.uses: list[list[int]] = []
+        self.kernels: dict[str, Kernel] = {}
+        self._packed: dict[tuple[str, int, int], int] = {}
+
+    def run(self, reuse: bool = True) -> Program:
+        """The program. With reuse=False every value keeps memory of its own, for looking at all of them afterwards."""
+        total = 0
+        for work in self.lowering.works:
+            total += self.kernel_step(work) if isinstance(work, KernelWork) else self.host_step(work)
+        uses = self.uses if reuse else [sorted({b for u in self.uses for b in u})] * max(1, len(self.uses))
+        geometry = self.buffers.geometry if reuse else {b: (b,) for b in self.buffers.geometry}
+        ranges = {name: (r[0], r[2]) for name, r in self.profile.ranges}
+        layout: Layout = plan_arena(self.buffers.records, geometry, uses, ranges)
+        for record in self.buffers.records:
+            if record.kind == "constant" and record.name not in self.weights and self._is_used(record.name):
+                self.weights[record.name] = self.lowering.constants[record.name]
+        return Program(
+            profile=self.profile, target=self.cpu.key, buffers=tuple(self.buffers.records), offsets=layout.offsets,
+            arena_bytes=layout.size, steps=tuple(self.steps), kernels=tuple(self.kernels.values()),
+            inputs=tuple(self._info(n) for n in self.network.inputs),
+            outputs=tuple(self._info(n) for n in self.network.outputs),
+            output_values=tuple(self.lowering.output_values), layers=tuple(self.infos),
+            threads=1 if total < SMALL_FLOPS else self.threads)
+
+    def _is_used(self, name: str) -> bool:
+        if not hasattr(self, "_used"):
+            self._used = {self.buffers.records[v.buffer].name for s in self.steps
+                          for v in ((*s.args,) if isinstance(s, Launch) else (*s.inputs, *s.outputs)) if isinstance(v, View)}
+            self._used |= {self.buffers.records[v].name for v in self.lowering.output_values if isinstance(v, int)}
+        return name in self._used
+
+    def _info(self, name: str) -> TensorInfo:
+        t = self.network.types[name]
+        return TensorInfo(name, t.shape, t.dtype) if isinstance(t, TensorType) else TensorInfo(name, None, t.dtype)
+
+    def kernel_step(self, work: KernelWork) -> int:
+        choice = self.choices[work.problem]
+        source = choice.source
+        args: list[View | None] = []
+        touched: list[int] = []
+        for i, place in enumerate(work.inputs):
+            if place is None:
+                args.append(None)
+            elif i in source.packed:
+                args.append(View(self.pack(work, choice, i, place.buffer), 0, (), (), DType.uint8))
+            else:
+                args.append(place.view())
+                touched.append(place.buffer)
+        for place in work.outputs:
+            args.append(place.view())
+            touched.append(place.buffer)
+        for w in source.workspaces:
+            size: Dim = mul(work.to_network(w.bytes), self.threads if w.per_thread else 1)
+            buffer = self.buffers.add("arena", size)
+            args.append(View(buffer, 0, (size,), (1,), DType.uint8))
+            touched.append(buffer)
+        kernel = Kernel(choice.symbol, tuple(p.entry for p in source.phases), choice.code)
+        self.kernels.setdefault(choice.symbol, kernel)
+        types_in = [None if p is None else TensorType(p.shape, p.dtype) for p in work.inputs]
+        types_out = [TensorType(p.shape, p.dtype) for p in work.outputs]
+        cost = work.problem.op.bind({k: v for k, v in work.back.items()}).cost(types_in, types_out)
+        flops, nbytes = evaluate(cost.flops, self.env), evaluate(cost.bytes, self.env)
+        self.steps.append(Launch(work.name, choice.symbol, tuple(args), tuple(map(work.to_network, source.dims)),
+                                 tuple(work.to_network(p.chunks) for p in source.phases),
+                                 serial=flops < SERIAL_FLOPS and nbytes < SERIAL_BYTES))
+        self.uses.append(touched)
+        note = f"best of {choice.candidates}" if choice.candidates > 1 and choice.seconds is not None else ""
+        self.infos.append(LayerInfo(work.name, work.kind or describe(work.problem.op), work.origin, repr(choice.tactic),
+                                    choice.seconds, flops, nbytes, note, tuple(map(str, types_out))))
+        return flops
+
+    def pack(self, work: KernelWork, choice: Choice, i: int, raw: int) -> int:
+        """The constant buffer with input i in the form the tactic wants, packed once per array and kernel."""
+        array = work.constants[i]
+        key = (choice.symbol, i, id(array))
+        if key not in self._packed:
+            name = f"packed/{choice.symbol[:12]}/{self.buffers.records[raw].name}"
+            packed = np.ascontiguousarray(choice.tactic.pack(work.problem, self.cpu, i, array))
+            self.weights[name] = packed
+            self._packed[key] = self.buffers.add("constant", packed.nbytes, name)
+        return self._packed[key]
+
+    def host_step(self, work: HostWork) -> int:
+        def seen(v: object) -> View | str | None:
+            return v.view() if hasattr(v, "view") else v  # type: ignore[return-value, union-attr]
+        self.steps.append(HostStep(work.name, work.op, tuple(map(seen, work.inputs)), tuple(map(seen, work.outputs)),
+                                   work.reason))
+        self.uses.append([v.buffer for v in (*work.inputs, *work.outputs) if v is not None and not isinstance(v, str)])
+        self.infos.append(LayerInfo(work.name, f"Host {describe(work.op)}", work.origin, "", None, 0, 0, work.reason))
+        return 0
+
+
+def describe(op: Op) -> str:
+    """An operator with its epilogue, for tables."""
+    if isinstance(op, Fused):
+        return f"{type(op.core).__name__} → {op.epilogue}"
+    return str(op) if len(str(op)) < 80 else type(op).__name__

@@ -1,0 +1,144 @@
+"""Network → plan: passes, lowering, tuning, memory, verification; and the way back for a plan from elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import passes
+from ..device import cpu as device
+from ..device.team import default_threads
+from ..errors import BuildError, VerificationError
+from ..ir import Network
+from ..ops.registry import decode_network, encode_network
+from ..plan.records import Plan, Profile, Program
+from ..targets import CpuSpec
+from .assemble import Assembly
+from .cache import TimingCache, default_path, generator_version, problem_key
+from .check import check_program
+from .lower import Lowering
+from .options import BuildOptions
+from .tune import Tuner
+from .verify import Report, tolerance_of
+from .work import KernelWork
+
+
+def build(network: Network, options: BuildOptions | None = None) -> Plan:
+    """Compile a network for this machine.
+
+    Raises BuildError when a symbol has no range or no kernel is left, VerificationError when the result is wrong.
+    """
+    options = options or BuildOptions()
+    begin = time.perf_counter()
+    say = options.progress or (lambda phase, fraction, eta: None)
+    profiles = check_profiles(network, options.profiles)
+    say("passes", 0.0, None)
+    optimised, report = passes.run(network)
+    say("passes", 1.0, 0.0)
+    compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance))
+    programs = [compiler.program(profile) for profile in profiles]
+    verification = Report()
+    if options.verify:
+        for k, profile in enumerate(profiles):
+            programs[k] = compiler.verified(network, programs[k], profile, verification, say)
+    plan = compiler.plan(programs, options.name or network.name, network.metadata)
+    provenance = {"cpu": compiler.cpu.name, "generators": generator_version(), "threads": str(compiler.threads),
+                  "seconds": f"{time.perf_counter() - begin:.2f}", "rewrites": str(len(report.fired)),
+                  "precision": "fp32"}
+    return replace(plan, provenance=provenance, verification=verification.to_json() if options.verify else {"ok": None})
+
+
+def rebuild(plan: Plan, options: BuildOptions | None = None) -> Plan:
+    """The same engine for this machine: kernels are chosen and compiled anew, from the network in the plan.
+
+    The result is verified against the plan's own network, unless options say otherwise.
+    """
+    options = options or BuildOptions()
+    constants = {name.removeprefix("network/"): array for name, array in plan.weights.items() if name.startswith("network/")}
+    network = decode_network(plan.network, constants)
+    options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name)
+    fresh = build(network, options)
+    return replace(fresh, metadata={**fresh.metadata, **plan.metadata})
+
+
+def check_profiles(network: Network, profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
+    """The profiles, each covering exactly the network's symbols. BuildError otherwise."""
+    wanted = set(network.symbols())
+    checked = []
+    for profile in profiles or (Profile(),):
+        missing = wanted - {name for name, _ in profile.ranges}
+        if missing:
+            raise BuildError(f"no range is given for the dimension{'s' if len(missing) > 1 else ''} {', '.join(sorted(missing))}",
+                             at=network.name, try_="give a profile: shapes={input: (min, opt, max)}")
+        for name, (low, best, high) in profile.ranges:
+            if not 0 <= low <= best <= high:
+                raise BuildError(f"the range of {name} is not ordered: min {low}, opt {best}, max {high}")
+        checked.append(Profile(tuple(r for r in profile.ranges if r[0] in wanted)))
+    return tuple(checked)
+
+
+class Compiler:
+    """Lowers and tunes one optimised network, for each of its profiles; collects the constants all programs name."""
+
+    def __init__(self, network: Network, options: BuildOptions, tolerance: float) -> None:
+        self.network, self.options, self.tolerance = network, options, tolerance
+        self.cpu: CpuSpec = device.describe()
+        self.threads = options.threads or default_threads()
+        given = options.timing_cache
+        path = None if given is False else default_path() if given in (None, True) else Path(str(given))
+        self.cache = TimingCache(path, self.cpu, self.threads)
+        self.tuner = Tuner(self.cpu, self.threads, options, self.cache, tolerance)
+        self.weights: dict[str, np.ndarray] = {}
+
+    def program(self, profile: Profile, reuse: bool = True) -> Program:
+        lowering = self.lowering(profile)
+        choices = self.tuner.choose([w for w in lowering.works if isinstance(w, KernelWork)])
+        assembly = Assembly(self.network, lowering, choices, profile, self.cpu, self.threads)
+        program = assembly.run(reuse)
+        self.weights.update(assembly.weights)
+        return program
+
+    def lowering(self, profile: Profile) -> Lowering:
+        return Lowering(self.network, self.cpu, profile.optimum()).run()
+
+    def verified(self, original: Network, program: Program, profile: Profile, report: Report,
+                 say: Callable[[str, float, float | None], None]) -> Program:
+        """The program, proven; after a failure once more without the kernels of the first layer that is wrong."""
+        plan = self.plan([program], original.name, {})
+        failures = check_program(original, plan, profile, self.options, self.tolerance, report, say)
+        if not failures:
+            return program
+        from .locate import first_divergence
+        where = first_divergence(self, profile, failures[0].shapes)
+        report.first_divergence = where.text
+        if where.kernel is not None:
+            self.tuner.banned.add(where.kernel)
+            self.tuner.chosen = {p: c for p, c in self.tuner.chosen.items() if c.symbol != where.kernel}
+            second = Report()
+            try:
+                again = self.program(profile)
+            except BuildError:
+                again = None
+            if again is not None and not check_program(original, self.plan([again], original.name, {}), profile,
+                                                       self.options, self.tolerance, second, say):
+                report.findings = second.findings
+                report.skipped.append(f"kernel {where.kernel} of {where.text} was wrong and is not used")
+                return again
+        worst = failures[0]
+        raise VerificationError(f"output {worst.output!r} differs from the reference by {worst.error:.2e}, allowed is "
+                                f"{worst.tolerance:.0e}", at=original.name, shapes=dict(worst.shapes), note=worst.note,
+                                layer=where.text, try_="report this; or build with a larger tolerance if it is acceptable")
+
+    def plan(self, programs: list[Program], name: str, metadata: Mapping[str, str]) -> Plan:
+        needed = {b.name for p in programs for b in p.buffers if b.kind == "constant"}
+        weights = {n: a for n, a in self.weights.items() if n in needed}
+        text, constants = encode_network(self.network)
+        weights.update({f"network/{n}": a for n, a in constants.items()})
+        choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items()}
+        return Plan(name, tuple(programs), text, weights, dict(metadata), choices=choices)
+
+

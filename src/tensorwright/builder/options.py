@@ -1,0 +1,42 @@
+"""What the user may ask of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..plan.records import Profile
+
+#: called with (phase, fraction of the phase done 0..1, seconds the phase will still take or None)
+Progress = Callable[[str, float, "float | None"], None]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Options of one build; every field has a sensible default.
+
+    profiles       ranges of the network's symbols, one program is made for each; a network without symbols needs none
+    threads        size of the team the engine is tuned for; None: all usable cores
+    tune_budget    seconds of timing candidate kernels; None: no bound, 0: take the analytical model's first choice
+    verify         compare with the reference before the plan is returned
+    tolerance      largest allowed |engine - reference| / max|reference| per output; None: from the precision (float32: 1e-4)
+    timing_cache   file that keeps timings between builds; None: the user's cache folder; False: none
+    replay         problem key → tactic text: take these choices instead of timing (deterministic rebuilds)
+    progress       called while building
+    seed           of the random inputs used in timing and verification
+    feeds          input name → array, used by verification (at its own shapes) in addition to random inputs
+    name           of the plan; None: the network's
+    """
+
+    profiles: tuple[Profile, ...] = ()
+    threads: int | None = None
+    tune_budget: float | None = None
+    verify: bool = True
+    tolerance: float | None = None
+    timing_cache: str | Path | None | bool = None
+    replay: Mapping[str, str] | None = None
+    progress: Progress | None = None
+    seed: int = 0
+    feeds: Mapping[str, object] | None = None
+    name: str | None = None

@@ -1,0 +1,137 @@
+"""Is the engine right? Its outputs against the reference, on random inputs, at several shapes of each profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..dims import evaluate
+from ..dtypes import DType
+from ..ir import Network, TensorType
+from ..ops import Concat, Gather, Pointwise, Reshape, Slice, Transpose
+from ..ops.evaluate import evaluate as reference
+from ..plan.records import Profile
+
+#: Largest |engine - reference| / max|reference| per output, by the least precise type in the network.
+TOLERANCE = {DType.float64: 1e-9, DType.float32: 1e-4, DType.float16: 1e-2, DType.bfloat16: 5e-2}
+#: Share of integer elements that may differ, where integers come from rounding or comparing floats.
+INTEGER_SHARE = 1e-3
+
+
+@dataclass
+class Finding:
+    """One output at one set of shapes. error: relative to the output's largest magnitude; inf when NaN or shape differ."""
+
+    output: str
+    shapes: Mapping[str, tuple[int, ...]]
+    error: float
+    tolerance: float
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.error <= self.tolerance
+
+
+@dataclass
+class Report:
+    """All findings; `worst` decides. first_divergence names the layer, when it was looked for."""
+
+    findings: list[Finding] = field(default_factory=list)
+    first_divergence: str = ""
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(f.ok for f in self.findings)
+
+    @property
+    def worst(self) -> Finding | None:
+        return max(self.findings, key=lambda f: f.error / f.tolerance, default=None)
+
+    def to_json(self) -> dict:
+        worst = self.worst
+        return {"ok": self.ok, "checks": len(self.findings), "shapes": sorted({str(dict(f.shapes)) for f in self.findings}),
+                "largest error": None if worst is None else worst.error,
+                "tolerance": None if worst is None else worst.tolerance,
+                "output": None if worst is None else worst.output, "skipped": self.skipped,
+                "first divergence": self.first_divergence}
+
+
+def tolerance_of(network: Network, given: float | None = None) -> float:
+    if given is not None:
+        return given
+    found = {t.dtype for t in network.types.values() if isinstance(t, TensorType)}
+    for dtype in (DType.bfloat16, DType.float16, DType.float32, DType.float64):
+        if dtype in found:
+            return TOLERANCE[dtype]
+    return 1e-6
+
+
+def sizes_to_check(profile: Profile) -> list[dict[str, int]]:
+    """Symbol values at which a profile is verified: minimum, optimum, maximum."""
+    result: list[dict[str, int]] = []
+    for env in (profile.minimum(), profile.optimum(), profile.maximum()):
+        if env not in result:
+            result.append(env)
+    return result
+
+
+def random_feeds(network: Network, env: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
+    """Random inputs: normal floats; integers that are indices stay inside what they index, others are 0 or 1."""
+    rng = np.random.default_rng(seed)
+    limits = index_limits(network, env)
+    feeds: dict[str, np.ndarray] = {}
+    for name in network.inputs:
+        t = network.tensor(name)
+        shape = tuple(evaluate(d, env) for d in t.shape)
+        if t.dtype.is_float:
+            feeds[name] = rng.standard_normal(shape).astype(t.dtype.numpy)
+        else:
+            feeds[name] = rng.integers(0, max(1, limits.get(name, 2)), shape).astype(t.dtype.numpy)
+    return feeds
+
+
+def index_limits(network: Network, env: Mapping[str, int]) -> dict[str, int]:
+    """Input name → smallest extent of the axes it indexes, for inputs that reach a Gather's indices."""
+    limits: dict[str, int] = {}
+    source = {name: name for name in network.inputs}
+    for layer in network.layers:
+        op = layer.op
+        if isinstance(op, Gather) and layer.inputs[1] in source and isinstance(network.types[layer.inputs[0]], TensorType):  # type: ignore[index]
+            extent = evaluate(network.tensor(layer.inputs[0]).shape[op.axis], env)  # type: ignore[arg-type]
+            name = source[layer.inputs[1]]  # type: ignore[index]
+            limits[name] = min(extent, limits.get(name, extent))
+        if isinstance(op, (Reshape, Transpose, Slice, Concat, Pointwise)):
+            origins = {source[v] for v in layer.inputs if v in source}
+            t = network.types[layer.outputs[0]]
+            if len(origins) == 1 and isinstance(t, TensorType) and t.dtype.is_int:
+                source[layer.outputs[0]] = origins.pop()
+    return limits
+
+
+def compare(got: np.ndarray, expected: np.ndarray) -> tuple[float, str]:
+    """(relative error, note). Floats: largest difference over largest magnitude. Others: share of different elements."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.shape != expected.shape:
+        return float("inf"), f"shape {got.shape} instead of {expected.shape}"
+    if got.dtype != expected.dtype:
+        return float("inf"), f"type {got.dtype} instead of {expected.dtype}"
+    if expected.dtype.kind not in "fcV" and expected.dtype.name not in ("bfloat16",):
+        share = float(np.mean(got != expected)) if expected.size else 0.0
+        return (0.0 if share <= INTEGER_SHARE else float("inf")), f"{share:.2%} of integers differ" if share else ""
+    a, b = got.astype(np.float64), expected.astype(np.float64)
+    finite = np.isfinite(b)
+    if not (np.array_equal(finite, np.isfinite(a)) and np.array_equal(a[~finite], b[~finite], equal_nan=True)):
+        return float("inf"), "NaN or infinity where the other has none"
+    if not finite.any():
+        return 0.0, ""
+    scale = float(np.abs(b[finite]).max())
+    return float(np.abs(a[finite] - b[finite]).max()) / (scale or 1.0), ""
+
+
+def expected_outputs(network: Network, feeds: Mapping[str, np.ndarray], keep: bool = False) -> dict[str, np.ndarray]:
+    with np.errstate(all="ignore"):
+        return reference(network, dict(feeds), keep=keep)

@@ -1,0 +1,82 @@
+"""One step of a program before its kernel is chosen, and its problem: the layer with its operands' layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Union
+
+import numpy as np
+
+from ..dims import Dim, Expr, substitute, symbol, symbols
+from ..ir import Op
+from ..ir.op import map_dims
+from ..kernels.problem import Operand, Problem
+from .storage import Place
+
+
+@dataclass(frozen=True)
+class KernelWork:
+    """A layer that a compiled kernel will do.
+
+    problem     with the problem's own symbols s0, s1, ...
+    back        problem symbol → dimension of the network
+    constants   input number → array, for inputs the kernel may ask for packed
+    """
+
+    name: str
+    problem: Problem
+    inputs: tuple[Place | None, ...]
+    outputs: tuple[Place, ...]
+    back: Mapping[str, Dim]
+    constants: Mapping[int, np.ndarray] = field(default_factory=dict)
+    origin: tuple[str, ...] = ()
+    kind: str = ""
+
+    def to_network(self, d: Dim) -> Dim:
+        return substitute(d, self.back)
+
+
+@dataclass(frozen=True)
+class HostWork:
+    """A layer that Python evaluates, and why."""
+
+    name: str
+    op: Op
+    inputs: tuple[Union[Place, str, None], ...]
+    outputs: tuple[Union[Place, str, None], ...]
+    reason: str
+    origin: tuple[str, ...] = ()
+
+
+Work = Union[KernelWork, HostWork]
+
+
+def make_problem(op: Op, inputs: tuple[Operand | None, ...], outputs: tuple[Operand, ...],
+                 tuned: Mapping[str, int]) -> tuple[Problem, dict[str, Dim]]:
+    """The problem with symbols renamed by first appearance, so that equal work is equal, and the way back."""
+    forward: dict[str, Dim] = {}
+    back: dict[str, Dim] = {}
+
+    def meet(d: Expr) -> Expr:
+        for name in sorted(symbols(d)):
+            if name not in forward:
+                fresh = f"s{len(forward)}"
+                forward[name], back[fresh] = symbol(fresh), symbol(name)
+        return d
+
+    for operand in (*inputs, *outputs):
+        if operand is not None:
+            map_dims((operand.shape, operand.strides), meet)
+    map_dims(op, meet)
+
+    def rename(x: object) -> object:
+        return map_dims(x, lambda d: substitute(d, forward))
+
+    def renamed(o: Operand) -> Operand:
+        return replace(o, shape=rename(o.shape), strides=rename(o.strides))
+
+    values = tuple((str(forward[name]), tuned[name]) for name in forward)
+    problem = Problem(rename(op), tuple(None if o is None else renamed(o) for o in inputs),  # type: ignore[arg-type]
+                      tuple(map(renamed, outputs)), values)
+    return problem, back
