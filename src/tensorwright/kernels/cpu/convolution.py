@@ -1,0 +1,119 @@
+"""Direct convolution, channels last in the output: outputs stay in registers while all taps are summed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...dims import Dim
+from ...ops.convolution import Convolution
+from ...targets import CpuSpec
+from ..llvm import module
+from ..problem import Phase, Problem, Source
+from .blocking import Blocking, blocked_functions
+from .contraction import (
+    NATIVE,
+    Axis,
+    Contraction,
+    core_of,
+    epilogue_reads,
+    extras_of,
+    merge_axes,
+    merge_taps,
+    two_pixel_axes,
+)
+from .packing import pack_panels
+from .tiling import candidates
+
+
+@dataclass(frozen=True)
+class DirectConvolution:
+    """Register tiles over pixels × output channels; filters packed as panels in the order they are used."""
+
+    blocking: Blocking
+
+    def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
+        c = contraction(problem)
+        assert c is not None
+        order: list[Dim] = []
+        functions, chunks = blocked_functions(c, self.blocking, cpu, symbol, order)
+        return Source(module(*functions), (Phase(symbol, chunks),), tuple(order), packed=(1,))
+
+    def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
+        op, _, _ = core_of(problem.op)
+        assert isinstance(op, Convolution) and problem.inputs[0] is not None
+        channels_last = _channels_innermost(problem)
+        k, c, *window = array.shape
+        w = array.reshape(op.groups, k // op.groups, c, *window)
+        axes = range(3, 3 + len(window))
+        w = w.transpose(0, *axes, 2, 1) if channels_last else w.transpose(0, 2, *axes, 1)
+        b = self.blocking
+        return pack_panels(w.reshape(op.groups, -1, k // op.groups), b.nr * b.lanes, b.lanes)
+
+
+def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[DirectConvolution]:
+    """Direct convolutions. Needs constant filters, channel stride 1 in y, and x's padding as its border."""
+    c = contraction(problem)
+    if c is not None:
+        for blocking in candidates(c, cpu, dict(problem.tuned)):
+            yield DirectConvolution(blocking)
+
+
+def _channels_innermost(problem: Problem) -> bool:
+    x = problem.inputs[0]
+    assert x is not None
+    return x.strides[1] == 1
+
+
+def contraction(problem: Problem) -> Contraction | None:
+    """The normal form, or None where these kernels do not apply. x may have any strides."""
+    op, epilogue, arity = core_of(problem.op)
+    assert isinstance(op, Convolution)
+    x, w, *rest = problem.inputs[: arity or len(problem.inputs)]
+    bias, (y,), extras = rest[0] if rest else None, problem.outputs, extras_of(problem)
+    if x is None or w is None or not w.constant or x.dtype not in NATIVE or w.dtype != x.dtype:
+        return None
+    if not all(isinstance(d, int) for d in (*w.shape, x.shape[1])) or 0 in w.shape or y.strides[1] != 1:
+        return None
+    if not padding_readable(op, problem) or (bias is not None and bias.shape[0] != 1 and bias.strides[0] != 1):
+        return None
+    reads = epilogue_reads(epilogue)
+    if any(extras[i].strides[1] not in (0, 1) for i in reads):
+        return None
+    groups, (k, c, *window), spatial = op.groups, w.shape, range(2, len(x.shape))
+    k = k // groups
+    start: Dim = 0
+    taps: list[tuple[Dim, Dim]] = []
+    pixels = [Axis(y.shape[0], x.strides[0], y.strides[0], tuple(e.strides[0] for e in extras))]
+    for i, axis in enumerate(spatial):
+        start = start - op.pads[i][0] * x.strides[axis]
+        taps.append((window[i], x.strides[axis] * op.dilations[i]))
+        pixels.append(Axis(y.shape[axis], x.strides[axis] * op.strides[i], y.strides[axis],
+                           tuple(e.strides[axis] for e in extras)))
+    channels = (c, x.strides[1])
+    taps = [*taps, channels] if _channels_innermost(problem) else [channels, *taps]
+    batch: tuple[Axis, ...] = ()
+    if groups > 1:
+        batch = (Axis(groups, c * x.strides[1], k, tuple(k * e.strides[1] for e in extras), b=1, bias=k),)
+    return Contraction(
+        x.dtype, y.dtype, batch, two_pixel_axes(merge_axes(pixels), len(extras)), merge_taps(taps), k,
+        args=(0, 1, None if bias is None else 2, len(problem.inputs)), start=start,
+        extra_n=tuple(e.strides[1] if e.strides[1] in (0, 1) else 0 for e in extras),  # type: ignore[misc]
+        extra_types=tuple(e.dtype for e in extras), extras_at=arity or 0, epilogue=epilogue)
+
+
+def padding_readable(op: Convolution, problem: Problem) -> bool:
+    """Whether every tap of every output lies in x or in its zero border."""
+    x, w = problem.inputs[0], problem.inputs[1]
+    assert x is not None and w is not None
+    for i, (before, after) in enumerate(op.pads):
+        extent, window, out = x.shape[2 + i], w.shape[2 + i], problem.outputs[0].shape[2 + i]
+        assert isinstance(window, int)
+        if isinstance(extent, int) and isinstance(out, int):
+            after = max(0, (out - 1) * op.strides[i] + (window - 1) * op.dilations[i] + 1 - before - extent)
+        have = x.border_of(2 + i)
+        if have[0] < before or have[1] < after:
+            return False
+    return True

@@ -1,0 +1,151 @@
+"""The register tile: rows × columns of pixels by nr vectors of output channels, kept in registers over all taps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...dims import Dim
+from ...targets import CpuSpec
+from ..llvm import SCALAR, Dims, Function, vector
+from .contraction import Contraction, epilogue_reads
+from .pointwise_printer import emit
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One variant of the micro-kernel.
+
+    rows, columns   pixels along the two innermost pixel axes
+    nr, lanes       vectors of channels, and their length
+    valid           channels that exist: None for all of nr·lanes, -1 when the caller says so at run time
+    packed          B comes in panels of `nr` vectors, else in rows of the matrix itself
+    unroll          steps per turn of the innermost loop, where that divides its count
+    prefetch        0, or one cache line of the next panel is fetched every so many steps
+    """
+
+    rows: int
+    columns: int
+    nr: int
+    lanes: int
+    valid: int | None = None
+    packed: bool = True
+    unroll: int = 1
+    prefetch: int = 0
+
+    def name(self, symbol: str) -> str:
+        tail = "" if self.valid is None else "m"
+        return f"{symbol}_tile{self.rows}x{self.columns}x{self.nr}{tail}"
+
+
+PARAMETERS = ("a", "b", "bias", "y", "next", "valid")
+
+
+def tile_function(c: Contraction, t: Tile, symbol: str, order: list[Dim], cpu: CpuSpec) -> Function:
+    """void tile(a, b, bias, y, next, valid, dims, e0, e1, ...): pointers at the tile's first element.
+
+    next    where to prefetch from; valid: channels that exist, used when t.valid is -1
+    """
+    params = {"a": "ptr", "b": "ptr", "bias": "ptr", "y": "ptr", "next": "ptr", "valid": "i64", "dims": "ptr"}
+    params |= {f"e{i}": "ptr" for i in range(len(c.extra_n))}
+    f = Function(t.name(symbol), linkage="internal", attributes="nounwind noinline", **params)
+    return _Writer(c, t, f, Dims(f, order), cpu).write()
+
+
+class _Writer:
+    def __init__(self, c: Contraction, t: Tile, f: Function, d: Dims, cpu: CpuSpec) -> None:
+        self.c, self.t, self.f, self.d, self.cpu = c, t, f, d, cpu
+        self.scalar = SCALAR[c.dtype]
+        self.type = vector(self.scalar, t.lanes)
+        self.size = c.dtype.itemsize
+        rows, columns = c.pixels[-2:]
+        self.places = [(r, q) for r in range(t.rows) for q in range(t.columns)]
+        self.offsets = [f.add(f.mul(r, d(rows.a * self.size)), f.mul(q, d(columns.a * self.size)))
+                        for r, q in self.places]
+        self.step_b: Dim = t.nr * t.lanes * self.size if t.packed else c.row * self.size
+        self.masks = [self._mask(j) for j in range(t.nr)]
+
+    def _mask(self, j: int) -> str | None:
+        t = self.t
+        if t.valid is None:
+            return None
+        if t.valid < 0:
+            return self.f.tail_mask(t.lanes, self.f.sub("%valid", j * t.lanes))
+        return None if t.valid >= (j + 1) * t.lanes else self.f.tail_mask(t.lanes, t.valid - j * t.lanes)
+
+    def write(self) -> Function:
+        f, t = self.f, self.t
+        starts = [f.const(self.type, 0) if self.c.args[2] is None else
+                  self._load(self.type, f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
+        state = self._nest(0, ["%a", "%b", "%next", *(starts * len(self.places))])
+        values = state[3:]
+        for i, (r, q) in enumerate(self.places):
+            for j in range(t.nr):
+                self._finish(values[i * t.nr + j], r, q, j)
+        return f
+
+    # the loops over taps; state is [pointer to A, pointer to B, prefetch pointer, accumulators...] -----------------
+    def _nest(self, level: int, state: list[str]) -> list[str]:
+        f, (count, stride) = self.f, self.c.taps[level]
+        innermost = level == len(self.c.taps) - 1
+        bump = self.d(stride * self.size)
+        if innermost and isinstance(count, int) and count <= max(2, self.t.unroll):
+            return self._steps(count, stride, state)
+        turn = next(u for u in range(self.t.unroll, 0, -1) if (isinstance(count, int) and count % u == 0) or u == 1)
+        turn = turn if innermost else 1
+        types = ["ptr"] * 3 + [self.type] * (len(state) - 3)
+        with f.reduce_loop(f"k{level}_", 0, self.d(count), list(zip(types, state, strict=True)),
+                           step=turn) as (_, now, following):
+            if innermost:
+                done = self._steps(turn, stride, now)
+                following += [f.at(now[0], f.mul(turn, bump)), *done[1:]]
+            else:
+                done = self._nest(level + 1, now)
+                following += [f.at(now[0], bump), *done[1:]]
+        return [state[0], *now[1:]]
+
+    def _steps(self, count: int, stride: Dim, state: list[str]) -> list[str]:
+        f, t = self.f, self.t
+        a, b, following, *acc = state
+        row = self.d(self.step_b)
+        for u in range(count):
+            line = f.at(b, f.mul(u, row))
+            bs = [self._load(self.type, f.at(line, j * t.lanes * self.size), None if t.packed else self.masks[j])
+                  for j in range(t.nr)]
+            if t.prefetch and u % t.prefetch == 0:
+                f.prefetch(following, locality=2)
+                following = f.at(following, 64)
+            base = f.at(a, f.mul(u, self.d(stride * self.size)))
+            for i, offset in enumerate(self.offsets):
+                x = f.splat(self.type, f.load(self.scalar, f.at(base, offset)))
+                for j in range(t.nr):
+                    acc[i * t.nr + j] = f.fma(self.type, x, bs[j], acc[i * t.nr + j])
+        return [a, f.at(b, f.mul(count, row)), following, *acc]
+
+    # epilogue and store ---------------------------------------------------------------------------------------------
+    def _finish(self, value: str, r: int, q: int, j: int) -> None:
+        f, c, t = self.f, self.c, self.t
+        rows, columns = c.pixels[-2:]
+        if c.epilogue is not None:
+            reads = set(epilogue_reads(c.epilogue))
+            extras = []
+            for i, (along, dtype) in enumerate(zip(c.extra_n, c.extra_types, strict=True)):
+                size, type_ = dtype.itemsize, vector(SCALAR[dtype], t.lanes)
+                if i not in reads:
+                    extras.append(f.const(type_, 0))
+                    continue
+                place = f.add(f.mul(r, self.d(rows.extras[i] * size)), f.mul(q, self.d(columns.extras[i] * size)))
+                p = f.at(f"%e{i}", f.add(place, along * j * t.lanes * size))
+                extras.append(self._load(type_, p, self.masks[j]) if along
+                              else f.splat(type_, f.load(SCALAR[dtype], p)))
+            value = emit(f, c.epilogue, [value, *extras], t.lanes, self.cpu)
+        size, type_ = c.out.itemsize, vector(SCALAR[c.out], t.lanes)
+        place = f.add(f.mul(r, self.d(rows.y * size)), f.mul(q, self.d(columns.y * size)))
+        p = f.at("%y", f.add(place, j * t.lanes * size))
+        mask = self.masks[j]
+        if mask is None:
+            f.store(type_, value, p)
+        else:
+            f.masked_store(type_, value, p, mask)
+
+    def _load(self, type_: str, p: str, mask: str | None) -> str:
+        return self.f.load(type_, p) if mask is None else self.f.masked_load(type_, p, mask)

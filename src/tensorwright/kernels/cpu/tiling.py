@@ -1,0 +1,115 @@
+"""Which tiles and chunks to try: every shape that fits the registers, ordered by a model of the inner loop's cycles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from ...dims import Dim, evaluate
+from ...targets import CpuSpec
+from .blocking import Blocking
+from .contraction import Axis, Contraction, Cut
+
+LATENCY = 4.0             # cycles of a fused multiply-add; so many chains must be in flight
+CHUNK_WORK = 400_000      # floating-point operations that make a chunk worth its bookkeeping
+CHUNKS = 96               # pieces that balance well on 2 to 16 threads
+
+
+def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: bool = True) -> Iterator[Blocking]:
+    """Blockings for c, best guess first. tuned: values of the symbols."""
+    lanes = cpu.lanes
+    if isinstance(c.n, int):
+        while lanes > 4 and lanes // 2 >= c.n:
+            lanes //= 2
+    distinct = dict.fromkeys(_shapes(c, cpu, lanes))
+    shapes = sorted((_cycles(c, s, lanes, cpu, tuned), i, s) for i, s in enumerate(distinct))
+    chosen = [s for cycles, _, s in shapes if cycles <= 1.2 * shapes[0][0]][:3]
+    for number, (rows, mr, nr) in enumerate(chosen):
+        base = Blocking(mr, nr, lanes, rows, packed=packed)
+        weights = evaluate(c.steps, tuned) * evaluate(c.n, tuned) * c.dtype.itemsize
+        orders = ["pixels", "panels"] if weights < cpu.l2 // 2 else ["panels", "pixels"]
+        for order in orders if number == 0 else orders[:1]:
+            yield _chunked(c, replace(base, order=order), tuned)
+        if packed and weights >= cpu.l2 // 2 and (streamed := _streaming(c, base, tuned)) is not None:
+            yield streamed
+
+
+def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int, int]]:
+    """(rows, mr, nr) with accumulators, a row of B and one splat in registers."""
+    wide = max(1, lanes * c.dtype.itemsize * 8 // cpu.vector_bits)         # registers per vector
+    registers = cpu.vector_registers // wide - (0 if cpu.fma else 1)
+    row, column = c.pixels[-2].extent, c.pixels[-1].extent
+    vectors = -(-c.n // lanes) if isinstance(c.n, int) else 1 << 30
+    runtime_stride = not isinstance(c.pixels[-1].a, int) or not isinstance(c.pixels[-1].y, int)
+    for nr in (2, 3, 4, 1, 6, 8):
+        most = min((registers - 1) // nr - 1, 14 if not runtime_stride else 8)
+        if nr > max(1, vectors) or most < 1 or (nr > 4 and (not isinstance(column, int) or column > 2)):
+            continue
+        for mr in sorted({most, min(most, 8)}, reverse=True):
+            size = max(Cut(column, mr).sizes, default=1)
+            yield 1, size, nr
+            if isinstance(column, int) and size == column and isinstance(row, int) and row > 1:
+                rows = max(Cut(row, mr // size).sizes, default=1) if mr // size > 1 else 1
+                if rows > 1:
+                    yield rows, size, nr
+
+
+def _cycles(c: Contraction, shape: tuple[int, int, int], lanes: int, cpu: CpuSpec, tuned: Mapping[str, int]) -> float:
+    """Cycles per step of k over all outputs of one group, as far as the inner loop is concerned."""
+    rows, mr, nr = shape
+    width, n = nr * lanes, evaluate(c.n, tuned)
+    wide = max(1.0, lanes * c.dtype.itemsize * 8 / cpu.vector_bits)
+    panels = [nr] * (n // width) + ([-(-(n % width) // lanes)] if n % width else [])
+    issue = 0.75 if cpu.vector_bits == 512 else 0.5
+    aliasing = _multiple_of_page(c.pixels[-1]) and mr > 8
+    total = 0.0
+    for r, many in _pieces(c.pixels[-2].extent, rows, tuned):
+        for q, more in _pieces(c.pixels[-1].extent, mr, tuned):
+            for v in set(panels):
+                work = max(issue * r * q * v * wide, 0.5 * (r * q + v * wide), LATENCY) + 0.5
+                total += many * more * panels.count(v) * work * (1.2 if aliasing else 1.0)
+    return total * math.prod(max(1, evaluate(axis.extent, tuned)) for axis in c.pixels[:-2])
+
+
+def _multiple_of_page(axis: Axis) -> bool:
+    return isinstance(axis.a, int) and axis.a > 0 and axis.a * 4 % 4096 == 0
+
+
+def _pieces(extent: Dim, most: int, tuned: Mapping[str, int]) -> list[tuple[int, int]]:
+    """(size, how often) of the pieces of an axis."""
+    cut = Cut(max(1, evaluate(extent, tuned)), most)
+    count, base, long = (evaluate(x, {}) for x in (cut.count, cut.base, cut.long))
+    return [(size, many) for size, many in ((base + 1, long), (base, count - long)) if many]
+
+
+def _tiles(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> tuple[int, int, int]:
+    """(rows of tiles, tiles per row, panels times groups)."""
+    outer = math.prod(evaluate(axis.extent, tuned) for axis in c.pixels[:-2])
+    rows = outer * -(-evaluate(c.pixels[-2].extent, tuned) // k.rows)
+    tiles = -(-evaluate(c.pixels[-1].extent, tuned) // k.mr)
+    panels = -(-evaluate(c.n, tuned) // (k.nr * k.lanes)) * evaluate(c.groups, tuned)
+    return max(1, rows), max(1, tiles), max(1, panels)
+
+
+def _chunked(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> Blocking:
+    """k with chunks that are worth their overhead and still balance."""
+    rows, tiles, panels = _tiles(c, k, tuned)
+    work = 2 * max(1, evaluate(c.steps, tuned)) * k.rows * k.mr * k.nr * k.lanes
+    wanted = max(-(-CHUNK_WORK // work), rows * tiles * panels // CHUNKS, 1)
+    if wanted >= tiles:
+        return replace(k, chunk_rows=min(rows, wanted // tiles), chunk_tiles=0)
+    pieces = -(-tiles // wanted)
+    return replace(k, chunk_rows=1, chunk_tiles=-(-tiles // pieces))
+
+
+def _streaming(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> Blocking | None:
+    """Whole panels as chunks, the next one fetched meanwhile; None where prefetching would cost more than it brings."""
+    rows, tiles, panels = _tiles(c, k, tuned)
+    lines = k.nr * k.lanes * c.dtype.itemsize / 64 / (rows * tiles)         # cache lines to fetch per step
+    if panels < 2 or not 0.05 < lines <= 1:
+        return None
+    every = max(1, 2 ** round(math.log2(1 / lines)))
+    if every > 8:
+        return None
+    return replace(k, order="panels", chunk_rows=0, chunk_tiles=0, prefetch=every, unroll=max(4, every))
