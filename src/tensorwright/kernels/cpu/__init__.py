@@ -18,7 +18,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "Softmax": ("softmax",),
     "Normalize": ("normalize",),
     "Convolution": ("winograd", "depthwise", "convolution"),
-    "ConvTranspose": ("conv_transpose",),
+    "ConvTranspose": ("transposed",),
     "MatMul": ("matmul",),
     "Pool": ("pool",),
     "Attention": ("attention",),

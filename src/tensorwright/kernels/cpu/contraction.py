@@ -16,7 +16,9 @@ from ...ops.expr import Expr, operands
 from ...ops.fused import Fused
 from ..problem import Operand, Problem
 
-NATIVE = (DType.float32, DType.float64, DType.int32, DType.int64)
+#: element types that are multiplied and summed as they are
+NATIVE = (DType.float32, DType.float64, DType.int8, DType.int16, DType.int32, DType.int64,
+          DType.uint8, DType.uint16, DType.uint32, DType.uint64)
 
 
 @dataclass(frozen=True)
