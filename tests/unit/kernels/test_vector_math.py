@@ -67,7 +67,7 @@ def ulps(y: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 
 #: the errors that vector_math states, in units in the last place
-ERRORS = {"exp": 1, "expm1": 2, "log": 2, "log1p": 2, "sin": 2, "cos": 2, "tan": 4, "asin": 3, "acos": 2, "atan": 3,
+ERRORS = {"exp": 1.1, "expm1": 2, "log": 2, "log1p": 2, "sin": 2, "cos": 2, "tan": 4, "asin": 3, "acos": 2, "atan": 3,
           "sinh": 2, "cosh": 2, "tanh": 3, "asinh": 4, "acosh": 4, "atanh": 4, "erf": 5, "sigmoid": 3, "softplus": 3,
           "sqrt": 0.5, "rsqrt": 1.5, "recip": 0.5}
 
@@ -82,3 +82,153 @@ def test_float32_functions_are_within_their_stated_error_everywhere(fn, cpu):
     worst = int(np.argmax(error))
     slack = 0 if CPUS[cpu].fma else 2                    # without fused multiply-add every step rounds twice
     assert error[worst] <= ERRORS[fn] + slack, f"{fn}({x[worst]!r}): {error[worst]:.2f} ulp"
+
+
+@pytest.mark.parametrize("fn", ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
+                                "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "sigmoid", "softplus", "sqrt",
+                                "rsqrt", "recip", "floor", "ceil", "round", "trunc", "abs", "neg", "sign"])
+def test_float64_functions_follow_numpy(fn):
+    x = np.concatenate([all_floats(4000).astype(np.float64), np.linspace(-3, 3, 999)])
+    expected = evaluate(Apply(fn, (In(0, F64),), F64), [x])
+    np.testing.assert_allclose(run(Apply(fn, (In(0, F64),), F64), x), expected, rtol=1e-14, atol=1e-300)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_powers_of_float32(cpu):
+    rng = np.random.default_rng(0)
+    special = np.array([0.0, -0.0, 1, -1, 2, -2, 3, 0.5, -0.5, 1e-40, np.inf, -np.inf, np.nan, 1e30, -1e30, 2.5, -3,
+                        16777216, 16777217.0, 1e9], np.float32)
+    x, y = (a.ravel() for a in np.meshgrid(special, special))
+    x = np.concatenate([x, np.exp(rng.uniform(-80, 80, 20_000)), rng.uniform(0.9, 1.1, 5000)]).astype(np.float32)
+    y = np.concatenate([y, rng.uniform(-3, 3, 20_000), rng.uniform(-900, 900, 5000)]).astype(np.float32)
+    with np.errstate(all="ignore"):
+        exact = np.power(x.astype(np.float64), y.astype(np.float64))
+    error = ulps(run(Apply("pow", (In(0, F32), In(1, F32)), F32), x, y, cpu=CPUS[cpu]), exact)
+    worst = int(np.argmax(error))
+    assert error[worst] <= 1, f"{x[worst]!r} ** {y[worst]!r}: {error[worst]} ulp"
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0, 3.0, -1.0, 0.5, -0.5, 1.7])
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_constant_powers(exponent, dtype):
+    x = np.concatenate([all_floats(2000), np.linspace(-3, 3, 99, dtype=np.float32)]).astype(dtype.numpy)
+    e = Apply("pow", (In(0, dtype), Const(exponent, dtype)), dtype)
+    np.testing.assert_allclose(run(e, x), evaluate(e, [x]), rtol=1e-6 if dtype is F32 else 1e-14)
+
+
+def values_of(dtype: DType, rng: np.random.Generator, count: int = 700) -> np.ndarray:
+    if dtype is BOOL:
+        return rng.integers(0, 2, count).astype(bool)
+    if dtype.is_float:
+        special = [0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 1e-40, 3, 7]
+        ordinary = rng.standard_normal(count - count // 2) * 4
+        return np.concatenate([rng.choice(special, count // 2), ordinary]).astype(dtype.numpy)
+    info = np.iinfo(dtype.numpy)
+    edges = np.array([info.min, info.max, 0, 1, 2, 3, 7, info.max - 1, info.min + 1, -1 if dtype.is_signed else 5],
+                     dtype.numpy)
+    wide = rng.integers(info.min, info.max, count // 2, dtype=dtype.numpy, endpoint=True)
+    return np.concatenate([rng.choice(edges, count - count // 2), wide])
+
+
+def supports(fn: str, dtype: DType) -> bool:
+    """Whether NumPy defines fn on dtype."""
+    if dtype is BOOL:
+        return fn in ("add", "mul", "min", "max", "abs", "not", "isnan", "isinf", *TWO[8:17], "bitnot")
+    return not (dtype.is_float and fn in ("bitand", "bitor", "bitxor", "bitnot", "shl", "shr"))
+
+
+TWO = ["add", "sub", "mul", "div", "mod", "fmod", "min", "max", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor",
+       "bitand", "bitor", "bitxor", "shl", "shr", "pow"]
+ONE = ["neg", "abs", "sign", "floor", "ceil", "round", "trunc", "not", "bitnot", "isnan", "isinf"]
+TO_BOOL = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "not", "isnan", "isinf"})
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", sorted(NATIVE, key=str), ids=str)
+def test_exact_functions_equal_numpy(dtype, cpu):
+    rng = np.random.default_rng(7)
+    a, b, c = (rng.permutation(values_of(dtype, rng)) for _ in range(3))
+    for fn in TWO + ONE:
+        if not supports(fn, dtype) or (fn == "pow" and dtype.is_float):
+            continue
+        x, y = a, b
+        if fn in ("shl", "shr", "pow"):
+            y = (b.astype(np.int64) % (12 if fn == "pow" else 70)).astype(dtype.numpy)
+        args = (In(0, dtype), In(1, dtype))[:FUNCTIONS[fn][0]]
+        e = Apply(fn, args, BOOL if fn in TO_BOOL else dtype)
+        expected = x if fn == "round" and not dtype.is_float else evaluate(e, [x, y])     # NumPy's goes through float64
+        np.testing.assert_array_equal(run(e, x, y, cpu=CPUS[cpu]), expected, err_msg=fn)
+        if fn == "add":
+            np.testing.assert_array_equal(run(e, x, y, cpu=CPUS[cpu], lanes=1), expected)
+    flags = rng.integers(0, 2, len(a)).astype(bool)
+    e = Apply("where", (In(0, BOOL), In(1, dtype), In(2, dtype)), dtype)
+    np.testing.assert_array_equal(run(e, flags, a, b, cpu=CPUS[cpu]), np.where(flags, a, b))
+    if dtype.is_float:
+        e = Apply("add", (Apply("mul", (In(0, dtype), In(1, dtype)), dtype), In(2, dtype)), dtype)
+        np.testing.assert_allclose(run(e, a, b, c, cpu=CPUS[cpu]), evaluate(e, [a, b, c]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("fn", ["div", "mod", "fmod", "max"])
+@pytest.mark.parametrize("dtype", sorted(NATIVE - {BOOL}, key=str), ids=str)
+def test_constant_second_arguments(fn, dtype):
+    a = values_of(dtype, np.random.default_rng(3))
+    for constant in (0, 1, 3, *([-1, -7] if dtype.is_signed else [])):
+        e = Apply(fn, (In(0, dtype), Const(float(constant) if dtype.is_float else constant, dtype)), dtype)
+        np.testing.assert_array_equal(run(e, a), evaluate(e, [a]), err_msg=str(constant))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("source", sorted(NATIVE | {DType.float16, DType.bfloat16}, key=str), ids=str)
+def test_casts_equal_numpy_within_range(source, cpu):
+    rng = np.random.default_rng(5)
+    for target in sorted(NATIVE | {DType.float16, DType.bfloat16}, key=str):
+        x = values_of(source, rng, 300)
+        if source.is_float and target.is_int:
+            x = np.nan_to_num(x.astype(np.float64), posinf=90, neginf=-90).astype(source.numpy)
+            x = x if target.is_signed else np.abs(x)
+        elif source.is_float and target.is_float:
+            x = np.concatenate([x, rng.uniform(-6.5e4, 6.5e4, 200).astype(source.numpy),
+                                (rng.standard_normal(400) * 1e-6).astype(source.numpy)])
+        with np.errstate(all="ignore"):
+            expected = x.astype(target.numpy)
+        got = run(Apply("cast", (In(0, source),), target), x, cpu=CPUS[cpu])
+        np.testing.assert_array_equal(got.astype(np.float64) if target.is_float else got,
+                                      expected.astype(np.float64) if target.is_float else expected, err_msg=str(target))
+
+
+@pytest.mark.parametrize("dtype", [DType.float16, DType.bfloat16], ids=str)
+def test_halves_compute_in_float32_and_round_every_step(dtype):
+    rng = np.random.default_rng(2)
+    a, b = (rng.standard_normal(500).astype(dtype.numpy) for _ in range(2))
+    e = Apply("mul", (Apply("add", (In(0, dtype), In(1, dtype)), dtype), Const(0.3, dtype)), dtype)
+    np.testing.assert_array_equal(run(e, a, b).astype(np.float32), evaluate(e, [a, b]).astype(np.float32))
+
+
+def test_functions_of_integers_go_through_float64():
+    x = np.arange(-5, 9, dtype=np.int32)
+    square = Apply("mul", (In(0, DType.int32),) * 2, DType.int32)
+    np.testing.assert_array_equal(run(Apply("sqrt", (square,), DType.int32), x), np.abs(x))
+
+
+def test_shared_nodes_are_printed_once_and_long_chains_do_not_recurse():
+    e: Expr = In(0, F32)
+    for _ in range(3000):
+        e = Apply("add", (e, Const(1.0, F32)), F32)
+    f = llvm.Function("k", x="<16 x float>")
+    emit(f, Apply("mul", (e, e), F32), ["%x"], 16, HOST)
+    assert sum("fadd" in line for line in f.body) == 3000
+
+
+def test_every_function_of_the_table_is_printed():
+    assert set(FUNCTIONS) == set(ERRORS) | set(TWO) | set(ONE) | {"where", "cast"}
+
+
+def test_other_architectures_compile():
+    arm = replace(HOST, name="generic", features="+neon", triple="aarch64-unknown-linux-gnu", vector_bits=128,
+                  vector_registers=32, fma=True)
+    for fn, dtype in [*((fn, F32) for fn in ERRORS), ("div", DType.int8), ("div", DType.uint32), ("pow", DType.int64)]:
+        f = llvm.entry("k")
+        args = (In(0, dtype), In(1, dtype))[:FUNCTIONS[fn][0]]
+        t = llvm.vector(llvm.SCALAR[dtype], 4)
+        f.store(t, emit(f, Apply(fn, args, dtype), [f.load(t, "%args")] * 2, 4, arm), "%args")
+        assert device.compile(llvm.module(f), arm)

@@ -1,4 +1,4 @@
-"""Conversions between element types, for vectors. In registers bool is i1, and float16 and bfloat16 are held as float."""
+"""Conversions between element types, for vectors. In registers bool is i1; float16 and bfloat16 are held as float."""
 
 from __future__ import annotations
 

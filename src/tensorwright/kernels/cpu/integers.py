@@ -1,4 +1,4 @@
-"""Arithmetic functions of integer and bool vectors, with NumPy's meaning; x / 0 is 0, as is a shift by too many bits."""
+"""Arithmetic functions of integer and bool vectors, with NumPy's meaning; x / 0 is 0, and so is too long a shift."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from ..llvm import Function, vector
 
 
 class Lanes:
-    """`lanes` values of "float" or "double" inside f. v is their LLVM type, i that of equally wide integers, b of flags.
+    """`lanes` values of "float" or "double" in f. v is their LLVM type, i that of integers as wide, b that of flags.
 
     Values are names, as in Function; Python numbers become constants of type v.
     """

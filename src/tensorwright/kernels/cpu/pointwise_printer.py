@@ -103,7 +103,8 @@ class _Printer:
 
     def _through_double(self, e: Apply, args: list[str]) -> str:
         """Functions that NumPy computes in floating point when their arguments are integers (exp, recip, ...)."""
-        wide = [cast(self.f, x, a.dtype, DType.float64, self.lanes, self.cpu) for x, a in zip(args, e.args, strict=True)]
+        wide = [cast(self.f, x, a.dtype, DType.float64, self.lanes, self.cpu)
+                for x, a in zip(args, e.args, strict=True)]
         y = self._float(Lanes(self.f, self.lanes, self.cpu, "double"), e, wide)
         return cast(self.f, y, DType.float64, e.dtype, self.lanes, self.cpu)
 
@@ -165,6 +166,6 @@ class _Printer:
             return x
         if exponent == -1:
             return L.div(1.0, x)
-        if exponent == 0.5:                                      # unlike the root, (−inf)^½ = inf and (−0)^½ = +0
-            return L.where(L.compare("oeq", x, -math.inf), math.inf, L.sqrt(L.add(x, 0.0)))
+        if exponent == 0.5:                                      # as NumPy does: (−inf)^½ is NaN then
+            return L.sqrt(x)
         return power(L, x, y)

@@ -15,8 +15,8 @@ from .vector_power import pow_
 from .vector_trig import acos, asin, atan, cos, sin, tan
 
 LOG2E = 1.4426950408889634
-LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440054690583e-4        # the high part has 10 bits: products with n are exact
-MAGIC = 12582912.0                                              # 1.5·2²³: adding it rounds to an integer, in the low bits
+LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440054690583e-4        # the high part has 10 bits: n times it is exact
+MAGIC = 12582912.0                                              # 1.5·2²³: adding it rounds to integer, in the low bits
 
 #: (eʳ − 1 − r) / r² on |r| ≤ ln2/2, least relative error of eʳ − 1
 EXPM1 = (0.5000000062979139, 0.16666541562919407, 0.041666277605714494, 0.008366776179715605, 0.0013946782549381343)
@@ -45,16 +45,16 @@ def _power_of_two(L: Lanes, n: str) -> str:
 
 
 def exp_scaled(L: Lanes, x: str, halvings: int = 0) -> str:
-    """eˣ / 2^halvings, also where eˣ itself overflows. At most 1 ulp."""
+    """eˣ / 2^halvings, also where eˣ itself overflows. At most 1.1 ulp."""
     t, n, r = _reduced(L, L.above(L.below(x, 95.0), -110.0))
     p = L.add(L.fma(L.mul(r, r), L.poly(r, EXPM1), r), 1.0)
     if L.cpu.vector_bits == 512 and L.lanes == 16:              # one instruction scales, saturates and denormalises
         scale = L.sub(n, float(halvings)) if halvings else n
-        L.f.declare("<16 x float> @llvm.x86.avx512.mask.scalef.ps.512(<16 x float>, <16 x float>, <16 x float>, i16, i32)")
-        return L.f.call(L.v, "llvm.x86.avx512.mask.scalef.ps.512", (L.v, p), (L.v, scale), (L.v, "zeroinitializer"),
-                        ("i16", "-1"), ("i32", "4"))
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        L.f.declare(f"{L.v} @{name}({L.v}, {L.v}, {L.v}, i16, i32)")
+        return L.f.call(L.v, name, (L.v, p), (L.v, scale), (L.v, "zeroinitializer"), ("i16", "-1"), ("i32", "4"))
     whole = L.int("sub", L.bits(t), 0x4B400000 + halvings)
-    half = L.int("ashr", whole, 1)                              # in two steps, so that neither factor over- nor underflows
+    half = L.int("ashr", whole, 1)                              # two steps: neither factor over- nor underflows
     rest = L.int("sub", whole, half)
     return L.mul(L.mul(p, _power_of_two(L, half)), _power_of_two(L, rest))
 

@@ -17,7 +17,7 @@ ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 
 
 def pow_(L: Lanes, x: str, y: str) -> str:
-    """|x|^y = 2^(y·log₂|x|) in double, so the float32 result is off by at most 1 ulp; then the sign and the special cases."""
+    """|x|^y = 2^(y·log₂|x|) in double: the float32 result is off by at most 1 ulp. Then sign and special cases."""
     D = L.of("double")
     wide_x, wide_y = (L.convert("fpext", L.v, value, D.v) for value in (x, y))
     a = D.abs(wide_x)
@@ -32,7 +32,7 @@ def pow_(L: Lanes, x: str, y: str) -> str:
     is_whole = D.compare("oeq", whole, wide_y)
     half = D.mul(wide_y, 0.5)
     is_odd = D.both(is_whole, D.compare("one", D.f.intrinsic("trunc", D.v, half), half))
-    negative = D.compare("olt", wide_x, 0.0)
+    negative = D.both(D.compare("olt", wide_x, 0.0), D.compare("olt", a, math.inf))     # (−inf)^y is 0 or inf
     result = D.where(D.both(negative, D.compare("one", whole, wide_y)), math.nan, result)
     result = D.where(is_odd, D.copysign(result, wide_x), result)
     unit = D.either(D.compare("oeq", wide_x, 1.0),
@@ -55,7 +55,7 @@ def _log2(D: Lanes, a: str) -> str:
 
 
 def integer_power(f: Function, type_: str, base: str, exponent: str, signed: bool) -> str:
-    """base^exponent modulo the width. Negative exponents give the truncated quotient: 0, except for bases ±1 (0 for 0)."""
+    """base^exponent modulo the width. Negative exponents give the truncated quotient: 0, except for bases ±1."""
     bits = int(scalar_of(type_)[1:])
     flag = vector("i1", lanes_of(type_))
 
