@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..dtypes import DType
 from ..errors import ShapeError, TypeMismatch
 from ..ir import Op, TensorType
-from .rules import agree, broadcast_shapes, differ, is_one, need_float, same_dtype
+from .rules import agree, broadcast_shapes, differ, is_one, need_float, same_dtype, widen
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,20 @@ class Attention(Op):
                 raise ShapeError(f"mask {mask} does not broadcast to ({S}, {T})", q=q, k=k)
             lead = broadcast_shapes(lead, lead_m)
         return TensorType((*lead, S, E), same_dtype(q, k, v))
+
+    def reference(self, q: np.ndarray, k: np.ndarray, v: np.ndarray,  # type: ignore[override]
+                  mask: np.ndarray | None = None) -> np.ndarray:
+        wide_q, wide_k, wide_v = widen(q), widen(k), widen(v)
+        scores = np.matmul(wide_q, np.swapaxes(wide_k, -1, -2)) * wide_q.dtype.type(self.scale)
+        hidden = scores.dtype.type(-np.inf)
+        if mask is not None:
+            scores = np.where(mask, scores, hidden) if mask.dtype == np.bool_ else scores + widen(mask)
+        if self.causal:
+            S, T = scores.shape[-2:]
+            scores = np.where(np.arange(T) <= np.arange(S)[:, None] + (T - S), scores, hidden)
+        with np.errstate(all="ignore"):
+            peak = scores.max(-1, keepdims=True, initial=-np.inf)
+            powers = np.exp(scores - np.where(peak == -np.inf, 0, peak))
+            sums = powers.sum(-1, keepdims=True)
+            weights = powers / np.where(sums == 0, 1, sums)
+        return np.matmul(weights, wide_v).astype(q.dtype, copy=False)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
 
 from ..dims import Dim
 from ..errors import ShapeError
 from ..ir import Op, TensorType
-from .rules import agree, differ, positions, same_dtype, span
+from .matmul import multiply
+from .rules import agree, differ, positions, same_dtype, span, widen
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -60,6 +67,58 @@ class Convolution(Op):
              in zip(D, R, self.pads, self.dilations, self.strides, strict=True)]
         return TensorType((N, K, *P), same_dtype(x, w, b))
 
+    def reference(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:  # type: ignore[override]
+        G, (K, Cg, *R) = self.groups, w.shape
+        P = [positions(d + sum(pair), span(r, dilation), stride) for d, r, pair, dilation, stride
+             in zip(x.shape[2:], R, self.pads, self.dilations, self.strides, strict=True)]
+        wide, filters = np.pad(widen(x), ((0, 0), (0, 0), *self.pads)), widen(w)
+        y = np.empty((len(x), K, *P), wide.dtype)
+        if Cg == 1:
+            _depthwise(self, wide, filters, y)
+        else:
+            rows = max(1, IM2COL_ELEMENTS // max(1, Cg * math.prod(R) * math.prod(P[1:])))
+            for n, g, p in product(range(len(x)), range(G), range(0, P[0], rows)):
+                part = y[n, g * K // G:(g + 1) * K // G, p:p + rows]
+                columns = _columns(self, wide[n, g * Cg:(g + 1) * Cg], R, p, part.shape[1:])
+                part[...] = multiply(filters[g * K // G:(g + 1) * K // G].reshape(K // G, -1),
+                                     columns.reshape(Cg * math.prod(R), -1)).reshape(part.shape)
+        if b is not None:
+            y += widen(b).reshape(-1, *(1 for _ in P))
+        return y.astype(x.dtype, copy=False)
+
+
+#: How large the unfolded input of one convolution may get, in elements; more output rows are computed in turns.
+IM2COL_ELEMENTS = 1 << 24
+
+
+def _taps(op: Convolution, R: Sequence[int], first: int, P: Sequence[int]) -> Iterator[tuple[Any, Any]]:
+    """Each tap of the window with the slices of the padded input it reads for output rows first .. first + P[0]."""
+    for tap in product(*map(range, R)):
+        starts = [t * d for t, d in zip(tap, op.dilations, strict=True)]
+        starts[0] += first * op.strides[0]
+        yield tap, tuple(slice(a, a + (p - 1) * s + 1 if p else a, s)
+                         for a, p, s in zip(starts, P, op.strides, strict=True))
+
+
+def _columns(op: Convolution, x: np.ndarray, R: Sequence[int], first: int, P: Sequence[int]) -> np.ndarray:
+    """x (C, *D) unfolded to (C, *R, *P): what each tap reads, for output rows from `first` on."""
+    columns = np.empty((len(x), *R, *P), x.dtype)
+    every: Any = slice(None)
+    for tap, where in _taps(op, R, first, P):
+        columns[(every, *tap)] = x[(every, *where)]
+    return columns
+
+
+def _depthwise(op: Convolution, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> None:
+    """y = the convolution in which each group has one input channel and K/groups filters."""
+    G, K, P = op.groups, len(w), y.shape[2:]
+    by_group = y.reshape(len(x), G, K // G, *P)
+    by_group[...] = 0
+    every: Any = slice(None)
+    for tap, where in _taps(op, w.shape[2:], 0, P):
+        weights = w[(every, 0, *tap)].reshape(G, K // G, *(1 for _ in P))
+        by_group += x[(every, every, None, *where)] * weights
+
 
 @dataclass(frozen=True)
 class ConvTranspose(Op):
@@ -100,6 +159,28 @@ class ConvTranspose(Op):
             Q.append(q)
         return TensorType((N, Kg * self.groups, *Q), same_dtype(x, w, b))
 
+    def reference(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:  # type: ignore[override]
+        (N, C, *D), (_, Kg, *R), G, s = x.shape, w.shape, self.groups, self.strides
+        full = [max((d - 1) * stride + span(r, dilation), 0)
+                for d, r, dilation, stride in zip(D, R, self.dilations, s, strict=True)]
+        wide, filters = widen(x), widen(w)
+        y = np.zeros((N, G, Kg, *full), wide.dtype)
+        every: Any = slice(None)
+        for n, g in product(range(N), range(G)):
+            part = slice(g * C // G, (g + 1) * C // G)
+            spread = multiply(filters[part].reshape(C // G, -1).T, wide[n, part].reshape(C // G, -1))
+            spread = spread.reshape(Kg, *R, *D)
+            for tap in product(*map(range, R)):
+                where: Any = (slice(t * d, t * d + (e - 1) * stride + 1 if e else 0, stride)
+                              for t, d, e, stride in zip(tap, self.dilations, D, s, strict=True))
+                y[(n, g, every, *where)] += spread[(every, *tap)]
+        y = y.reshape(N, G * Kg, *full)
+        for axis, ((before, after), more) in enumerate(zip(self.pads, self.extra, strict=True), 2):
+            y = _cut(y, axis, before, after - more)
+        if b is not None:
+            y = y + widen(b).reshape(-1, *(1 for _ in R))
+        return np.ascontiguousarray(y.astype(x.dtype, copy=False))
+
     @property
     def extra(self) -> tuple[int, ...]:
         """output_padding with its default, zeros, filled in."""
@@ -109,3 +190,12 @@ class ConvTranspose(Op):
 def check_bias(b: TensorType, channels: Dim) -> None:
     if b.rank != 1 or differ(b.shape[0], channels):
         raise ShapeError(f"bias {b} does not fit {channels} output channels")
+
+
+def _cut(y: np.ndarray, axis: int, before: int, after: int) -> np.ndarray:
+    """y with that many elements cut off at the ends of an axis, or zeros added where negative."""
+    pads = [(0, 0)] * y.ndim
+    pads[axis] = (max(-before, 0), max(-after, 0))
+    inner = [slice(None)] * y.ndim
+    inner[axis] = slice(max(before, 0), y.shape[axis] + pads[axis][0] + pads[axis][1] - max(after, 0))
+    return np.pad(y, pads)[tuple(inner)]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..dims import Dim
-from ..errors import ShapeError
-from ..ir import Op, TensorType
-from .rules import agree, check_axis, differ, need_int
+from ..errors import InputError, ShapeError
+from ..ir import Cost, Op, TensorType
+from .rules import agree, check_axis, differ, need_int, taken, total
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Gather(Op):
         need_int(indices)
         return TensorType(data.shape[:self.axis] + indices.shape + data.shape[self.axis + 1:], data.dtype)
 
+    def reference(self, data: np.ndarray, indices: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return np.take(data, wrapped(indices, data.shape[self.axis], self.axis), self.axis)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(taken(inputs[1]), outputs[0], outputs[0])
+
 
 @dataclass(frozen=True)
 class GatherElements(Op):
@@ -49,6 +59,13 @@ class GatherElements(Op):
     def infer(self, data: TensorType, indices: TensorType) -> TensorType:  # type: ignore[override]
         check_elements(data, indices, self.axis)
         return TensorType(indices.shape, data.dtype)
+
+    def reference(self, data: np.ndarray, indices: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        index = wrapped(indices, data.shape[self.axis], self.axis)
+        return np.take_along_axis(data[covering(indices.shape, self.axis)], index, self.axis)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(taken(inputs[1]), outputs[0], outputs[0])
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,17 @@ class GatherND(Op):
         lead = tuple(agree(a, b, f"batch axis {i} of data and indices differs", data=data, indices=indices)
                      for i, (a, b) in enumerate(zip(data.shape[:self.batch_dims], indices.shape, strict=False)))
         return TensorType(lead + indices.shape[self.batch_dims:-1] + data.shape[self.batch_dims + n:], data.dtype)
+
+    def reference(self, data: np.ndarray, indices: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        batch, n = self.batch_dims, indices.shape[-1]
+        lead, rest = data.shape[:batch], data.shape[batch + n:]
+        rows = flat_rows(indices, data.shape[batch:batch + n])
+        flat = data.reshape(math.prod(lead), math.prod(data.shape[batch:batch + n]), math.prod(rest))
+        y = flat[np.arange(len(flat))[:, None], rows.reshape(len(flat), math.prod(indices.shape[batch:-1]))]
+        return y.reshape(lead + indices.shape[batch:-1] + rest)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(taken(inputs[1]), outputs[0], outputs[0])
 
 
 def check_elements(data: TensorType, indices: TensorType, axis: int) -> None:
@@ -102,3 +130,30 @@ def check_updates(expected: tuple[Dim, ...], updates: TensorType, data: TensorTy
     if updates.rank != len(expected) or any(map(differ, expected, updates.shape)):
         raise ShapeError(f"updates have shape ({', '.join(map(str, updates.shape))}), "
                          f"({', '.join(map(str, expected))}) is needed", data=data, indices=indices)
+
+
+def wrapped(indices: np.ndarray, extent: int, axis: int) -> np.ndarray:
+    """Indices with negative ones counted from the end. InputError when one lies outside the axis."""
+    index = np.asarray(indices, np.int64)
+    wrong = (index < -extent) | (index >= extent)
+    if wrong.any():
+        raise InputError(f"index {index[wrong].flat[0]} is outside axis {axis} of {extent} elements")
+    return np.where(index < 0, index + extent, index)
+
+
+def flat_rows(indices: np.ndarray, extents: Sequence[int]) -> np.ndarray:
+    """Index rows (..., n) into axes of these extents, as positions in the flattened axes: (...)."""
+    rows = np.zeros(indices.shape[:-1], np.int64)
+    for i, extent in enumerate(extents):
+        rows = rows * extent + wrapped(indices[..., i], extent, i)
+    return rows
+
+
+def covering(shape: Sequence[int], axis: int) -> tuple[slice, ...]:
+    """The part of data that indices of this shape can reach: their extent on all axes but one."""
+    return tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(shape))
+
+
+def moved(*operands: TensorType) -> Cost:
+    """The cost of touching these operands once, without arithmetic."""
+    return Cost(0, total(t.size * t.dtype.itemsize for t in operands))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..errors import InputError
 from ..ir import Op, OpaqueType, TensorType, ValueType
 
 if TYPE_CHECKING:                                # the onnx package is slow to import; only host steps need it
     import onnx
+    from onnx.reference import ReferenceEvaluator
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,27 @@ class Host(Op):
         import onnx
         types = tuple(OpaqueType() for _ in onnx.load_model_from_string(self.model).graph.output)
         return types[0] if len(types) == 1 else types
+
+    def reference(self, *inputs: Any) -> tuple[Any, ...]:
+        session = evaluator(self.model)
+        names = session.input_names
+        if len(inputs) > len(names):
+            raise InputError(f"{self.node} takes {len(names)} inputs, {len(inputs)} are given")
+        feeds = {name: x for name, x in zip(names, inputs, strict=False) if x is not None}
+        try:
+            with np.errstate(all="ignore"):
+                results = session.run(None, feeds)
+        except Exception as error:                # whatever the reference implementation raises, it is about the inputs
+            raise InputError(f"{self.node}: {type(error).__name__}: {error}") from error
+        return tuple(np.asarray(y) if np.isscalar(y) else y for y in results)
+
+
+@lru_cache(maxsize=256)
+def evaluator(model: bytes) -> ReferenceEvaluator:
+    """The evaluator of a serialized model, made once."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+    return ReferenceEvaluator(onnx.load_model_from_string(model))
 
 
 def host_node(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Iterable[onnx.FunctionProto] = (),

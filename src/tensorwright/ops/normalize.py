@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..ir import Op, TensorType
-from .rules import check_axes, need_float
+from .rules import check_axes, need_float, widen
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,13 @@ class Normalize(Op):
         check_axes(self.axes or (-1,), x.rank)
         need_float(x)
         return x
+
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        if not x.size:
+            return x.copy()
+        wide = widen(x)
+        with np.errstate(all="ignore"):             # means in float64: the yardstick must not add its own error
+            if self.center:
+                wide = wide - wide.mean(self.axes, np.float64, keepdims=True).astype(wide.dtype)
+            power = np.square(wide).mean(self.axes, np.float64, keepdims=True)
+            return (wide * (1 / np.sqrt(power + self.epsilon)).astype(wide.dtype)).astype(x.dtype, copy=False)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..dims import Dim
 from ..errors import ShapeError
 from ..ir import Op, TensorType
+from .movement import extents
 
 PAD_MODES = ("constant", "edge", "reflect", "wrap")
 
@@ -42,3 +45,30 @@ class Pad(Op):
             if self.mode != "constant" and isinstance(d, int) and d == 0 and isinstance(y, int) and y > 0:
                 raise ShapeError(f"axis {axis} has no element to repeat for mode {self.mode!r}", x=x)
         return TensorType(shape, x.dtype)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        pads = [extents(pair, "padding") for pair in self.pads]
+        x = x[tuple(slice(max(-before, 0), max(d - max(-after, 0), 0))
+                    for (before, after), d in zip(pads, x.shape, strict=True))]
+        grow = [(max(before, 0), max(after, 0)) for before, after in pads]
+        if self.mode == "constant":
+            y = np.full([before + d + after for (before, after), d in zip(grow, x.shape, strict=True)],
+                        np.asarray(self.value).astype(x.dtype), x.dtype)
+            y[tuple(slice(before, before + d) for (before, _), d in zip(grow, x.shape, strict=True))] = x
+            return y
+        for axis, (before, after) in enumerate(grow):
+            if before or after:
+                x = np.take(x, self._source(x.shape[axis], before, after), axis)
+        return x.copy()
+
+    def _source(self, extent: int, before: int, after: int) -> np.ndarray:
+        """Which element of an axis each element of the padded axis copies."""
+        if not extent:
+            raise ShapeError(f"an axis has no element to repeat for mode {self.mode!r}")
+        index = np.arange(-before, extent + after)
+        if self.mode == "edge":
+            return np.clip(index, 0, extent - 1)
+        if self.mode == "wrap":
+            return index % extent
+        period = max(2 * (extent - 1), 1)
+        return np.minimum(index % period, period - index % period) if extent > 1 else index * 0

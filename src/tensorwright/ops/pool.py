@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
-from ..dims import Dim, ceildiv, minimum
+import numpy as np
+
+from ..dims import Dim, ceildiv, maximum, minimum
 from ..errors import ShapeError
 from ..ir import Op, TensorType
-from .rules import need_float, positions, span
+from .movement import extents
+from .rules import lowest, need_float, positions, span, widen
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,40 @@ class Pool(Op):
         """How many windows spatial axis `axis` has over an input of `extent` elements."""
         (before, after), stride = self.pads[axis], self.strides[axis]
         reach = span(self.window[axis], self.dilations[axis])
-        floor = positions(extent + before + after, reach, stride)
-        if not self.ceil or stride == 1:
-            return floor
-        room = extent + before + after - reach
-        return minimum(ceildiv(room, stride), (extent + before - 1) // stride) + 1
+        if not self.ceil:
+            return positions(extent + before + after, reach, stride)
+        last = ceildiv(extent + before + after - reach, stride)
+        if isinstance(last, int) and last < 0:
+            raise ShapeError(f"window spans {reach} elements, the padded input has {extent + before + after}")
+        inside = (extent + before - 1) // stride             # the last window that starts before the padding
+        return minimum(last, inside) + 1 if after <= reach else maximum(minimum(last, inside) + 1, last)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        wide, n = widen(x), len(self.window)
+        P = extents(tuple(map(self.positions, range(n), x.shape[2:])), "output")
+        fill = lowest(wide.dtype) if self.kind == "max" else 0
+        reach = [(p - 1) * s + span(r, d) for p, s, r, d
+                 in zip(P, self.strides, self.window, self.dilations, strict=True)]
+        shape = [max(before + d, need) for (before, _), d, need in zip(self.pads, x.shape[2:], reach, strict=True)]
+        padded = np.full((*x.shape[:2], *shape), fill, wide.dtype)
+        inner: Any = (slice(before, before + d) for (before, _), d in zip(self.pads, x.shape[2:], strict=True))
+        padded[(..., *inner)] = wide
+        y = np.full((*x.shape[:2], *P), fill, wide.dtype)
+        for tap in product(*map(range, self.window)):
+            where: Any = (slice(t * d, t * d + (p - 1) * s + 1 if p > 0 else 0, s)
+                          for t, d, p, s in zip(tap, self.dilations, P, self.strides, strict=True))
+            (np.maximum if self.kind == "max" else np.add)(y, padded[(..., *where)], out=y)
+        if self.kind == "average":
+            with np.errstate(all="ignore"):
+                for axis in range(n):                       # the count is a product, one factor per axis
+                    count = self.covered(axis, x.shape[2 + axis], P[axis])
+                    y /= count.astype(y.dtype).reshape([-1 if i == axis else 1 for i in range(n)])
+        return y.astype(x.dtype, copy=False)
+
+    def covered(self, axis: int, extent: int, windows: int) -> np.ndarray:
+        """How many elements that count each window covers along one spatial axis."""
+        before, after = self.pads[axis]
+        low, high = (-before, extent + after) if self.include_pad else (0, extent)
+        first = np.arange(windows) * self.strides[axis] - before
+        taps = first[:, None] + np.arange(self.window[axis]) * self.dilations[axis]
+        return np.sum((taps >= low) & (taps < high), axis=1)

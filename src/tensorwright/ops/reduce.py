@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ShapeError
 from ..ir import Op, TensorType
-from .rules import check_axes, check_axis
+from .rules import check_axes, check_axis, highest, lowest, widen
 
 REDUCE_KINDS = ("sum", "mean", "max", "min", "prod")
 
@@ -36,6 +40,30 @@ class Reduce(Op):
         check_axes(self.axes, x.rank)
         return TensorType(reduced(x.shape, self.axes, self.keepdims), x.dtype)
 
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        if not self.axes:
+            return x.copy()
+        wide, count = widen(x), math.prod(x.shape[a] for a in self.axes)
+        where: dict[str, Any] = {"axis": self.axes, "keepdims": self.keepdims}
+        match self.kind:
+            case "max":
+                y = np.max(wide, initial=lowest(wide.dtype), **where)
+            case "min":
+                y = np.min(wide, initial=highest(wide.dtype), **where)
+            case _ if wide.dtype.kind == "f":        # summed in float64: the yardstick must not add its own error
+                with np.errstate(all="ignore"):
+                    y = np.prod(wide, dtype=np.float64, **where) if self.kind == "prod" \
+                        else np.sum(wide, dtype=np.float64, **where)
+                    y = y / np.float64(count) if self.kind == "mean" else y
+            case "prod":
+                y = np.prod(wide, dtype=wide.dtype, **where)
+            case "sum":
+                y = np.sum(wide, dtype=wide.dtype, **where)
+            case _:
+                total = np.asarray(np.sum(wide, dtype=wide.dtype, **where))
+                y = np.sign(total) * (np.abs(total) // max(count, 1))     # rounds towards zero
+        return np.asarray(y).astype(x.dtype)
+
 
 @dataclass(frozen=True)
 class ArgReduce(Op):
@@ -61,6 +89,14 @@ class ArgReduce(Op):
         if isinstance(x.shape[self.axis], int) and x.shape[self.axis] == 0:
             raise ShapeError(f"arg{self.kind} over axis {self.axis}, which has no elements", x=x)
         return TensorType(reduced(x.shape, (self.axis,), self.keepdims), DType.int64)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        find = np.argmax if self.kind == "max" else np.argmin
+        wide = widen(x)
+        if not self.select_last:
+            return np.asarray(find(wide, axis=self.axis, keepdims=self.keepdims), np.int64)
+        last = x.shape[self.axis] - 1
+        return np.asarray(last - find(np.flip(wide, self.axis), axis=self.axis, keepdims=self.keepdims), np.int64)
 
 
 def reduced(shape: tuple[Dim, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[Dim, ...]:

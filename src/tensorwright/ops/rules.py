@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -58,11 +58,19 @@ def broadcast_shapes(*shapes: Sequence[Dim]) -> tuple[Dim, ...]:
     return tuple(result)
 
 
+@overload
+def span(window: int, dilation: int) -> int: ...
+@overload
+def span(window: Dim, dilation: int) -> Dim: ...
 def span(window: Dim, dilation: int) -> Dim:
     """Elements from the first to the last tap of a dilated window, both included."""
     return (window - 1) * dilation + 1
 
 
+@overload
+def positions(extent: int, reach: int, stride: int) -> int: ...
+@overload
+def positions(extent: Dim, reach: Dim, stride: int) -> Dim: ...
 def positions(extent: Dim, reach: Dim, stride: int) -> Dim:
     """How many windows of `reach` elements, `stride` apart, fit in extent. ShapeError when certainly none does."""
     room = extent - reach
@@ -107,6 +115,18 @@ def widen(x: np.ndarray) -> np.ndarray:
     """x in the type references compute in: float32 for the narrow floating-point types, else its own."""
     kind = DType.of(x)
     return x.astype(np.float32) if kind.is_float and kind not in (DType.float32, DType.float64) else x
+
+
+def lowest(dtype: np.dtype) -> Any:
+    """The least value of a type: −∞ for floating-point types."""
+    kind = DType.of(dtype)
+    return False if kind is DType.bool else -np.inf if kind.is_float else np.iinfo(dtype).min
+
+
+def highest(dtype: np.dtype) -> Any:
+    """The greatest value of a type: +∞ for floating-point types."""
+    kind = DType.of(dtype)
+    return True if kind is DType.bool else np.inf if kind.is_float else np.iinfo(dtype).max
 
 
 def taken(t: TensorType | None) -> TensorType:

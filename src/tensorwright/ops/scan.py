@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ShapeError
 from ..ir import Op, TensorType
-from .rules import check_axis
+from .movement import extents
+from .rules import check_axis, widen
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class CumSum(Op):
         check_axis(self.axis, x.rank)
         return x
 
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return running(np.cumsum, x, self.axis, self.exclusive, self.reverse, 0)
+
 
 @dataclass(frozen=True)
 class CumProd(Op):
@@ -51,6 +58,9 @@ class CumProd(Op):
     def infer(self, x: TensorType) -> TensorType:  # type: ignore[override]
         check_axis(self.axis, x.rank)
         return x
+
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return running(np.cumprod, x, self.axis, self.exclusive, self.reverse, 1)
 
 
 @dataclass(frozen=True)
@@ -79,3 +89,27 @@ class TopK(Op):
             raise ShapeError(f"{self.k} elements of the {x.shape[self.axis]} along axis {self.axis}", x=x)
         shape = x.shape[:self.axis] + (self.k,) + x.shape[self.axis + 1:]
         return TensorType(shape, x.dtype), TensorType(shape, DType.int64)
+
+    def reference(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[override]
+        wide, last = widen(x), x.shape[self.axis] - 1
+        if self.largest:                            # backwards twice: equal elements stay in order of their indices
+            order = last - np.flip(np.argsort(np.flip(wide, self.axis), self.axis, kind="stable"), self.axis)
+        else:
+            order = np.argsort(wide, self.axis, kind="stable")
+        (k,) = extents((self.k,), "k")
+        if k > last + 1:
+            raise ShapeError(f"{k} elements of the {last + 1} along axis {self.axis}")
+        chosen = np.take(order, range(k), self.axis).astype(np.int64)
+        return np.take_along_axis(x, chosen, self.axis), chosen
+
+
+def running(fn: Callable[..., np.ndarray], x: np.ndarray, axis: int, exclusive: bool, reverse: bool,
+            neutral: int) -> np.ndarray:
+    """A running sum or product, exclusive ones from the neutral element on. Floats accumulate in float64."""
+    x_moved = np.moveaxis(x, axis, 0)
+    if reverse:
+        x_moved = x_moved[::-1]
+    y = fn(x_moved, axis=0, dtype=x.dtype if x.dtype.kind in "iub" else np.float64).astype(x.dtype)
+    if exclusive:
+        y = np.concatenate([np.full_like(y[:1], neutral), y[:-1]])
+    return np.ascontiguousarray(np.moveaxis(y[::-1] if reverse else y, 0, axis))

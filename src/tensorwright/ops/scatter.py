@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import ShapeError
-from ..ir import Op, TensorType
-from .gather import check_elements, check_updates, index_depth
-from .rules import need_int, same_dtype
+from ..ir import Cost, Op, TensorType
+from .gather import check_elements, check_updates, covering, flat_rows, index_depth, moved, wrapped
+from .rules import need_int, same_dtype, taken, widen
 
 REDUCTIONS = ("none", "add", "mul", "max", "min")
 
@@ -40,6 +44,17 @@ class ScatterElements(Op):
         same_dtype(data, updates)
         return data
 
+    def reference(self, data: np.ndarray, indices: np.ndarray, updates: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        y = widen(data).copy()
+        index = wrapped(indices, data.shape[self.axis], self.axis)
+        grid = list(np.ogrid[covering(indices.shape, -1)])
+        grid[self.axis] = index
+        combine(self.reduction, y, tuple(grid), widen(updates))
+        return y.astype(data.dtype, copy=False)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return scatter_cost(self.reduction, inputs, outputs)
+
 
 @dataclass(frozen=True)
 class ScatterND(Op):
@@ -62,3 +77,29 @@ class ScatterND(Op):
         check_updates(indices.shape[:-1] + data.shape[n:], updates, data, indices)
         same_dtype(data, updates)
         return data
+
+    def reference(self, data: np.ndarray, indices: np.ndarray, updates: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        n, y = indices.shape[-1], widen(data).copy()
+        rest = data.shape[n:]
+        flat = y.reshape(math.prod(data.shape[:n]), math.prod(rest))
+        rows = flat_rows(indices, data.shape[:n]).ravel()
+        combine(self.reduction, flat, (rows,), widen(updates).reshape(len(rows), math.prod(rest)))
+        return y.astype(data.dtype, copy=False)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return scatter_cost(self.reduction, inputs, outputs)
+
+
+def combine(reduction: str, y: np.ndarray, index: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+    """y[index] ⊕= updates, in place, in the order of updates."""
+    if reduction == "none":
+        y[index] = updates
+    else:
+        {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction].at(y, index, updates)
+
+
+def scatter_cost(reduction: str, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+    """Data copied, indices and updates read, the places they name written; an operation per update that reduces."""
+    indices, updates = taken(inputs[1]), taken(inputs[2])
+    touched = moved(outputs[0], outputs[0], indices, updates, updates).bytes
+    return Cost(0 if reduction == "none" else updates.size, touched)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..ir import Op, TensorType
-from .rules import check_axis, need_float
+from .rules import check_axis, need_float, widen
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,14 @@ class Softmax(Op):
         check_axis(self.axis, x.rank)
         need_float(x)
         return x
+
+    def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        if not x.size:
+            return x.copy()
+        wide = widen(x)
+        with np.errstate(all="ignore"):
+            shifted = wide - wide.max(self.axis, keepdims=True)
+            powers = np.exp(shifted)
+            sums = powers.sum(self.axis, keepdims=True)
+            y = shifted - np.log(sums) if self.log else powers / sums
+        return y.astype(x.dtype, copy=False)
