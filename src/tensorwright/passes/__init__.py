@@ -1,0 +1,66 @@
+"""Network → network: every rewrite of the compiler, in the one order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir import Network
+from .affine import AFFINE
+from .constants import drop_empty_operands, fold_constants
+from .duplicates import drop_dead, merge_duplicates
+from .epilogue import fuse_epilogues
+from .graph import Graph
+from .identity import IDENTITIES
+from .motion import MOTION, TRANSPOSES
+from .movement import MOVEMENTS
+from .padding import PADDING
+from .pointwise import fuse_pointwise
+from .report import Report
+from .rewrite import Rewrite, apply
+from .tidy import simplify_expressions
+
+Pass = Callable[[Graph, Report], None]
+
+
+def rewrites(*rules: Rewrite) -> Pass:
+    """A pass that applies rewrites until none fires."""
+    return lambda graph, report: apply(graph, rules, report)
+
+
+def clean(graph: Graph, report: Report) -> None:
+    """Constants folded, no-ops dropped, movements merged, equal values computed once, dead layers removed."""
+    drop_dead(graph, report)
+    drop_empty_operands(graph, report)
+    fold_constants(graph, report)
+    simplify_expressions(graph, report)
+    apply(graph, (*IDENTITIES, *MOVEMENTS), report)
+    merge_duplicates(graph, report)
+
+
+#: name for the trace → pass, in the order in which they run
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("clean", clean),
+    ("padding", rewrites(*PADDING)),
+    ("affine", rewrites(*AFFINE)),
+    ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES)),
+    ("motion", rewrites(*IDENTITIES, *MOTION)),
+    ("clean again", clean),
+    ("pointwise", fuse_pointwise),
+    ("epilogues", fuse_epilogues),
+)
+
+
+def run(network: Network, trace: Callable[[str, Network], None] | None = None) -> tuple[Network, Report]:
+    """The network after all passes, and what they did. trace gets each pass's name and the network after it.
+
+    Values that survive keep their names, so results compare layer by layer with the original network's.
+    """
+    graph, report = Graph(network), Report()
+    for name, step in PASSES:
+        step(graph, report)
+        if trace is not None:
+            trace(name, graph.freeze())
+    return graph.freeze(), report
+
+
+__all__ = ["PASSES", "Report", "run"]
