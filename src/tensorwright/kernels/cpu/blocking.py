@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ...dims import Dim, ceildiv, minimum, product
 from ...targets import CpuSpec
 from ..llvm import Dims, Function, arg, entry
-from .contraction import Axis, Contraction, Cut
+from .contraction import Axis, Contraction
+from .cuts import Cut, piece, sizes, switch
 from .microkernel import Tile, tile_function
 from .packing import padded_columns, panel_count
 
@@ -130,9 +131,9 @@ class _Driver:
             first = f.mul(row_block, k.chunk_rows)
             last = f.minimum(f.add(first, k.chunk_rows), last)
         with f.loop("row", first, last) as row:
-            *outer, piece = self._split(row, [None, *(d(axis.extent) for axis in self.outer[1:]),
+            *outer, index = self._split(row, [None, *(d(axis.extent) for axis in self.outer[1:]),
                                               *([d(self.row_cut.count)] if self.outer else [])])
-            r, r_size = self._piece(self.row_cut, piece)
+            r, r_size = piece(f, d, self.row_cut, index)
             axes, at = (*self.outer, c.pixels[-2]), [*outer, r]
             row_a = f.at(a, self._offset("a", axes, at, size))
             row_y = f.at(y, self._offset("y", axes, at, c.out.itemsize))
@@ -143,7 +144,7 @@ class _Driver:
                 begin = f.mul(tile_block, k.chunk_tiles)
                 end = f.minimum(f.add(begin, k.chunk_tiles), end)
             with f.loop("tile", begin, end) as tile:
-                q, q_size = self._piece(self.column_cut, tile)
+                q, q_size = piece(f, d, self.column_cut, tile)
                 pf = following
                 if k.prefetch:
                     share = f.add(f.mul(f.sub(row, first), d(self.column_cut.count)), tile)
@@ -155,41 +156,18 @@ class _Driver:
                      for i, (p, t) in enumerate(zip(row_e, c.extra_types, strict=True))]
                 self._dispatch(r_size, q_size, tail, values, valid, e)
 
-    def _piece(self, cut: Cut, i: str) -> tuple[str, str | int]:
-        """(first element, size) of piece i."""
-        f, d = self.f, self.d
-        if cut.most == 1:
-            return i, 1
-        base, long = d(cut.base), d(cut.long)
-        begin = f.add(f.mul(i, base), f.minimum(i, long))
-        if len(cut.sizes) == 1:
-            return begin, cut.sizes[0]
-        more = f.set(f"icmp slt i64 {i}, {long}")
-        return begin, f.add(base, f.set(f"zext i1 {more} to i64"))
-
     def _dispatch(self, rows: str | int, columns: str | int, tail: str | None, values: list[str], valid: str,
                   extras: list[str]) -> None:
         """Call the tile of the sizes known at run time."""
         f = self.f
         args = [*(("ptr", v) for v in values), ("i64", valid), ("ptr", "%dims"), *(("ptr", e) for e in extras)]
-        variants = [(r, q, m) for r in ([rows] if isinstance(rows, int) else self.row_cut.sizes)
-                    for q in ([columns] if isinstance(columns, int) else self.column_cut.sizes)
-                    for m in ([False] if tail is None else [True] if tail == "true" else [False, True])]
-        if len(variants) == 1:
-            f.call("void", self._tile(*variants[0]), *args)
-            return
+        masks = [False] if tail is None else [True] if tail == "true" else [False, True]
         key = f.add(f.mul(rows, 256), f.mul(columns, 2))
-        if tail is not None and tail != "true":
+        if len(masks) > 1:
             key = f.add(key, f.set(f"zext i1 {tail} to i64"))
-        done, labels = f.new_label("done"), [f.new_label("variant") for _ in variants]
-        keys = [r * 256 + q * 2 + (m and tail != "true") for r, q, m in variants]
-        cases = " ".join(f"i64 {v}, label %{label}" for v, label in zip(keys, labels, strict=True))
-        f.emit(f"switch i64 {key}, label %{done} [ {cases} ]")
-        for variant, label in zip(variants, labels, strict=True):
-            f.label(label)
-            f.call("void", self._tile(*variant), *args)
-            f.br(done)
-        f.label(done)
+        cases = {r * 256 + q * 2 + (m and len(masks) > 1): (r, q, m) for r in sizes(rows, self.row_cut)
+                 for q in sizes(columns, self.column_cut) for m in masks}
+        switch(f, key, cases, lambda v: f.call("void", self._tile(*v), *args))
 
     def _tile(self, rows: int, columns: int, masked: bool) -> str:
         c, k = self.c, self.k

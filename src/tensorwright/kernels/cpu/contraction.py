@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...dims import Dim, ceildiv, floordiv, maximum, mod, product
+from ...dims import Dim, product
 from ...dtypes import DType
 from ...ir import Op
 from ...ops.expr import Expr, operands
@@ -68,38 +68,6 @@ class Contraction:
     @property
     def groups(self) -> Dim:
         return product(axis.extent for axis in self.batch)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """An axis cut into nearly equal pieces of at most `most`: the first `long` have size base + 1, the others base."""
-
-    extent: Dim
-    most: int
-
-    @property
-    def count(self) -> Dim:
-        return ceildiv(self.extent, self.most)
-
-    @property
-    def base(self) -> Dim:
-        return floordiv(self.extent, maximum(1, self.count))
-
-    @property
-    def long(self) -> Dim:
-        if isinstance(self.extent, int):
-            return self.extent % max(1, -(-self.extent // self.most))
-        return mod(self.extent, maximum(1, self.count))
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Every size a piece can have."""
-        if self.most == 1:
-            return (1,)
-        if not isinstance(self.extent, int):
-            return tuple(range(1, self.most + 1))
-        assert isinstance(self.base, int)
-        return tuple(sorted({self.base, self.base + bool(self.long)} - {0}))
 
 
 def core_of(op: Op) -> tuple[Op, Expr | None, int | None]:

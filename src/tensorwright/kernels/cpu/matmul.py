@@ -117,7 +117,8 @@ def normal_form(problem: Problem) -> NormalForm | None:
     if along != 1 or any(extra_n[i] not in (0, 1) for i in epilogue_reads(epilogue)):
         return None
     leading = len(y.shape) - has_m - has_n
-    batch, pixels = [], []
+    batch: list[Axis] = []
+    pixels: list[Axis] = []
     for i in range(leading):
         extent = y.shape[i]
         axis = Axis(extent, _stride(a, i - leading - 2, extent), y.strides[i],

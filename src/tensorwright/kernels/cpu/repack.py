@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...dims import Dim
-from ..llvm import SCALAR, Dims, Function, arg, entry, vector
+from ..llvm import Dims, Function, arg, entry, vector
 from .packing import padded_columns, panel_count
 
 

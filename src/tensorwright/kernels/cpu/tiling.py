@@ -9,7 +9,8 @@ from dataclasses import replace
 from ...dims import Dim, evaluate
 from ...targets import CpuSpec
 from .blocking import Blocking
-from .contraction import Axis, Contraction, Cut
+from .contraction import Axis, Contraction
+from .cuts import Cut
 
 LATENCY = 4.0             # cycles of a fused multiply-add; so many chains must be in flight
 CHUNK_WORK = 400_000      # floating-point operations that make a chunk worth its bookkeeping
