@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..dims import product
 from ..dtypes import DType
 from ..errors import ShapeError, TypeMismatch
-from ..ir import Op, TensorType
-from .rules import agree, broadcast_shapes, differ, is_one, need_float, same_dtype, widen
+from ..ir import Cost, Op, TensorType
+from .rules import agree, broadcast_shapes, differ, is_one, need_float, same_dtype, taken, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,8 @@ class Attention(Op):
             sums = powers.sum(-1, keepdims=True)
             weights = powers / np.where(sums == 0, 1, sums)
         return np.matmul(weights, wide_v).astype(q.dtype, copy=False)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        (q, k), y = map(taken, inputs[:2]), outputs[0]
+        lead, S, T = product(y.shape[:-2]), q.shape[-2], k.shape[-2]
+        return Cost(lead * S * T * (2 * (q.shape[-1] + y.shape[-1]) + 5), traffic(*inputs, y))

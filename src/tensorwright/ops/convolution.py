@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..dims import Dim
+from ..dims import product as product_of
 from ..errors import ShapeError
-from ..ir import Op, TensorType
+from ..ir import Cost, Op, TensorType
 from .matmul import multiply
-from .rules import agree, differ, positions, same_dtype, span, widen
+from .rules import agree, differ, positions, same_dtype, span, taken, traffic, widen
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -85,6 +86,10 @@ class Convolution(Op):
         if b is not None:
             y += widen(b).reshape(-1, *(1 for _ in P))
         return y.astype(x.dtype, copy=False)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        w, y = taken(inputs[1]), outputs[0]
+        return Cost(2 * y.size * product_of(w.shape[1:]), traffic(*inputs, y))
 
 
 #: How large the unfolded input of one convolution may get, in elements; more output rows are computed in turns.
@@ -185,6 +190,10 @@ class ConvTranspose(Op):
     def extra(self) -> tuple[int, ...]:
         """output_padding with its default, zeros, filled in."""
         return self.output_padding or (0,) * len(self.strides)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        x, w = taken(inputs[0]), taken(inputs[1])
+        return Cost(2 * x.size * product_of(w.shape[1:]), traffic(*inputs, outputs[0]))
 
 
 def check_bias(b: TensorType, channels: Dim) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..dims import Dim
 from ..dtypes import DType
-from ..ir import Op, TensorType
+from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import check_axis
+from .rules import check_axis, moved, traffic
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Iota(Op):
         ramp = (np.arange(shape[self.axis]) * step + start).astype(self.dtype.numpy)
         return np.broadcast_to(ramp.reshape([-1 if i == self.axis else 1 for i in range(len(shape))]), shape).copy()
 
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(2 * outputs[0].size, traffic(outputs[0]))
+
 
 @dataclass(frozen=True)
 class ShapeVector(Op):
@@ -60,6 +64,9 @@ class ShapeVector(Op):
 
     def reference(self) -> np.ndarray:  # type: ignore[override]
         return np.array(extents(self.dims, "shape vector"), np.int64)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(outputs[0])
 
 
 @dataclass(frozen=True)
@@ -82,3 +89,6 @@ class Fill(Op):
 
     def reference(self) -> np.ndarray:  # type: ignore[override]
         return np.full(extents(self.shape, "shape"), self.value, self.dtype.numpy)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(outputs[0])

@@ -11,7 +11,7 @@ import numpy as np
 from ..dims import Dim
 from ..errors import InputError, ShapeError
 from ..ir import Cost, Op, TensorType
-from .rules import agree, check_axis, differ, need_int, taken, total
+from .rules import agree, check_axis, differ, moved, need_int, taken
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,3 @@ def flat_rows(indices: np.ndarray, extents: Sequence[int]) -> np.ndarray:
 def covering(shape: Sequence[int], axis: int) -> tuple[slice, ...]:
     """The part of data that indices of this shape can reach: their extent on all axes but one."""
     return tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(shape))
-
-
-def moved(*operands: TensorType) -> Cost:
-    """The cost of touching these operands once, without arithmetic."""
-    return Cost(0, total(t.size * t.dtype.itemsize for t in operands))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..ir import Op, TensorType
-from .rules import broadcast_shapes, differ, same_dtype, widen
+from ..ir import Cost, Op, TensorType
+from .rules import broadcast_shapes, differ, same_dtype, taken, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class MatMul(Op):
 
     def reference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:  # type: ignore[override]
         return np.asarray(multiply(a, b), a.dtype)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        a, y = taken(inputs[0]), outputs[0]
+        return Cost(2 * y.size * a.shape[-1], traffic(*inputs, y))
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:

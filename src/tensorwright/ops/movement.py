@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..dims import Dim
 from ..errors import ShapeError
-from ..ir import Op, TensorType
-from .rules import agree, check_axis, differ, is_one, same_dtype, total
+from ..ir import Cost, Op, TensorType
+from .rules import agree, check_axis, differ, is_one, moved, same_dtype, total
 
 
 def extents(dims: tuple[Dim, ...], what: str) -> tuple[int, ...]:
@@ -42,6 +43,9 @@ class Transpose(Op):
     def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
         return np.ascontiguousarray(np.transpose(x, self.perm)).reshape([x.shape[p] for p in self.perm])
 
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(inputs[0], outputs[0])
+
 
 @dataclass(frozen=True)
 class Reshape(Op):
@@ -67,6 +71,9 @@ class Reshape(Op):
     def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
         return np.reshape(x, extents(self.shape, "shape"))
 
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(inputs[0], outputs[0])
+
 
 @dataclass(frozen=True)
 class Expand(Op):
@@ -91,6 +98,9 @@ class Expand(Op):
 
     def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
         return np.broadcast_to(x, extents(self.shape, "shape")).copy()
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(inputs[0], outputs[0])
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,9 @@ class Slice(Op):
             raise ShapeError(f"slice of size {self.sizes} leaves the tensor of shape {x.shape}: {self}")
         return y.copy()
 
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(outputs[0], outputs[0])
+
 
 @dataclass(frozen=True)
 class Concat(Op):
@@ -171,3 +184,6 @@ class Concat(Op):
 
     def reference(self, *inputs: np.ndarray | None) -> np.ndarray:
         return np.concatenate([np.asarray(x) for x in inputs], self.axis)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(outputs[0], outputs[0])

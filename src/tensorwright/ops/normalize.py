@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir import Op, TensorType
-from .rules import check_axes, need_float, widen
+from ..ir import Cost, Op, TensorType
+from .rules import check_axes, need_float, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,6 @@ class Normalize(Op):
                 wide = wide - wide.mean(self.axes, np.float64, keepdims=True).astype(wide.dtype)
             power = np.square(wide).mean(self.axes, np.float64, keepdims=True)
             return (wide * (1 / np.sqrt(power + self.epsilon)).astype(wide.dtype)).astype(x.dtype, copy=False)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return Cost((7 if self.center else 5) * outputs[0].size, traffic(inputs[0], outputs[0]))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..dims import Dim
 from ..errors import ShapeError
-from ..ir import Op, TensorType
+from ..ir import Cost, Op, TensorType
 from .movement import extents
+from .rules import moved
 
 PAD_MODES = ("constant", "edge", "reflect", "wrap")
 
@@ -72,3 +74,6 @@ class Pad(Op):
             return index % extent
         period = max(2 * (extent - 1), 1)
         return np.minimum(index % period, period - index % period) if extent > 1 else index * 0
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return moved(inputs[0], outputs[0])

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ShapeError, TypeMismatch
 from ..ir import Cost, Op, TensorType
 from .expr import Expr, evaluate, operands, size
+from .expr_check import check_expression
 from .rules import broadcast_shapes, taken
 
 
@@ -30,6 +31,7 @@ class Pointwise(Op):
 
     def infer(self, *inputs: TensorType | None) -> TensorType:
         given = [taken(t) for t in inputs]
+        check_expression(self.expr)
         for x in operands(self.expr):
             if x.index >= len(given):
                 raise ShapeError(f"the expression reads input {x.index}, there are {len(given)}")

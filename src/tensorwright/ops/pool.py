@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -10,9 +12,9 @@ import numpy as np
 
 from ..dims import Dim, ceildiv, maximum, minimum
 from ..errors import ShapeError
-from ..ir import Op, TensorType
+from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import lowest, need_float, positions, span, widen
+from .rules import lowest, need_float, positions, span, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,6 @@ class Pool(Op):
         first = np.arange(windows) * self.strides[axis] - before
         taps = first[:, None] + np.arange(self.window[axis]) * self.dilations[axis]
         return np.sum((taps >= low) & (taps < high), axis=1)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(outputs[0].size * math.prod(self.window), traffic(inputs[0], outputs[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ShapeError
-from ..ir import Op, TensorType
-from .rules import check_axes, check_axis, highest, lowest, widen
+from ..ir import Cost, Op, TensorType
+from .rules import check_axes, check_axis, highest, lowest, taken, traffic, widen
 
 REDUCE_KINDS = ("sum", "mean", "max", "min", "prod")
 
@@ -64,6 +65,9 @@ class Reduce(Op):
                 y = np.sign(total) * (np.abs(total) // max(count, 1))     # rounds towards zero
         return np.asarray(y).astype(x.dtype)
 
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(taken(inputs[0]).size, traffic(inputs[0], outputs[0]))
+
 
 @dataclass(frozen=True)
 class ArgReduce(Op):
@@ -97,6 +101,9 @@ class ArgReduce(Op):
             return np.asarray(find(wide, axis=self.axis, keepdims=self.keepdims), np.int64)
         last = x.shape[self.axis] - 1
         return np.asarray(last - find(np.flip(wide, self.axis), axis=self.axis, keepdims=self.keepdims), np.int64)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(taken(inputs[0]).size, traffic(inputs[0], outputs[0]))
 
 
 def reduced(shape: tuple[Dim, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[Dim, ...]:

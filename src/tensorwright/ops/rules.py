@@ -10,7 +10,7 @@ import numpy as np
 from ..dims import Dim, maximum
 from ..dtypes import DType
 from ..errors import ShapeError, TypeMismatch
-from ..ir import TensorType
+from ..ir import Cost, TensorType
 
 
 def differ(a: Dim, b: Dim) -> bool:
@@ -141,3 +141,13 @@ def total(items: Iterable[Dim]) -> Dim:
     for d in items:
         result = result + d
     return result
+
+
+def traffic(*operands: TensorType | None) -> Dim:
+    """Bytes of these operands, each touched once."""
+    return total(t.size * t.dtype.itemsize for t in operands if t is not None)
+
+
+def moved(*operands: TensorType | None) -> Cost:
+    """The cost of touching these operands once, without arithmetic."""
+    return Cost(0, traffic(*operands))

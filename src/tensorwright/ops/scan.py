@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ShapeError
-from ..ir import Op, TensorType
+from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import check_axis, widen
+from .rules import check_axis, taken, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ class TopK(Op):
             raise ShapeError(f"{k} elements of the {last + 1} along axis {self.axis}")
         chosen = np.take(order, range(k), self.axis).astype(np.int64)
         return np.take_along_axis(x, chosen, self.axis), chosen
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        x = taken(inputs[0])
+        extent = x.shape[self.axis]
+        levels = extent.bit_length() if isinstance(extent, int) else 8
+        return Cost(levels * x.size, traffic(x, *outputs))
 
 
 def running(fn: Callable[..., np.ndarray], x: np.ndarray, axis: int, exclusive: bool, reverse: bool,

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
-from .gather import check_elements, check_updates, covering, flat_rows, index_depth, moved, wrapped
-from .rules import need_int, same_dtype, taken, widen
+from .gather import check_elements, check_updates, covering, flat_rows, index_depth, wrapped
+from .rules import need_int, same_dtype, taken, traffic, widen
 
 REDUCTIONS = ("none", "add", "mul", "max", "min")
 
@@ -101,5 +101,5 @@ def combine(reduction: str, y: np.ndarray, index: tuple[np.ndarray, ...], update
 def scatter_cost(reduction: str, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
     """Data copied, indices and updates read, the places they name written; an operation per update that reduces."""
     indices, updates = taken(inputs[1]), taken(inputs[2])
-    touched = moved(outputs[0], outputs[0], indices, updates, updates).bytes
+    touched = traffic(outputs[0], outputs[0], indices, updates, updates)
     return Cost(0 if reduction == "none" else updates.size, touched)

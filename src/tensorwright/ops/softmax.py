@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir import Op, TensorType
-from .rules import check_axis, need_float, widen
+from ..ir import Cost, Op, TensorType
+from .rules import check_axis, need_float, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,6 @@ class Softmax(Op):
             sums = powers.sum(self.axis, keepdims=True)
             y = shifted - np.log(sums) if self.log else powers / sums
         return y.astype(x.dtype, copy=False)
+
+    def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(5 * outputs[0].size, traffic(inputs[0], outputs[0]))

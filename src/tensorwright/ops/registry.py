@@ -1,0 +1,31 @@
+"""The classes that may appear in a plan, by name."""
+
+from __future__ import annotations
+
+from ..ir import OpaqueType, TensorType
+from .attention import Attention
+from .convolution import Convolution, ConvTranspose
+from .create import Fill, Iota, ShapeVector
+from .expr import Apply, Const, In
+from .fused import Fused
+from .gather import Gather, GatherElements, GatherND
+from .host import Host
+from .matmul import MatMul
+from .movement import Concat, Expand, Reshape, Slice, Transpose
+from .normalize import Normalize
+from .pad import Pad
+from .pointwise import Pointwise
+from .pool import Pool
+from .recurrent import Recurrent
+from .reduce import ArgReduce, Reduce
+from .resize import Resize
+from .scan import CumProd, CumSum, TopK
+from .scatter import ScatterElements, ScatterND
+from .softmax import Softmax
+
+#: name → class: what ir.codec may write and read.
+REGISTRY: dict[str, type] = {cls.__name__: cls for cls in (
+    TensorType, OpaqueType, In, Const, Apply,
+    ArgReduce, Attention, Concat, Convolution, ConvTranspose, CumProd, CumSum, Expand, Fill, Fused, Gather,
+    GatherElements, GatherND, Host, Iota, MatMul, Normalize, Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize,
+    ScatterElements, ScatterND, ShapeVector, Slice, Softmax, TopK, Transpose)}
