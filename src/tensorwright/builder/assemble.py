@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..dims import Dim, evaluate, mul
+from ..dims import Dim, mul
 from ..dtypes import DType
 from ..ir import Network, Op, TensorType
 from ..kernels.problem import Problem
@@ -16,10 +16,8 @@ from ..targets import CpuSpec
 from .lower import Lowering
 from .memory import Layout, plan_arena
 from .tune import Choice
-from .work import HostWork, KernelWork
+from .work import HostWork, KernelWork, load_of
 
-#: Below this many operations and bytes a step is not worth waking a second thread for.
-SERIAL_FLOPS, SERIAL_BYTES = 60_000, 24_000
 #: Networks with less work than this run on the calling thread alone.
 SMALL_FLOPS = 1_500_000
 
@@ -94,18 +92,16 @@ class Assembly:
             touched.append(buffer)
         kernel = Kernel(choice.symbol, tuple(p.entry for p in source.phases), choice.code)
         self.kernels.setdefault(choice.symbol, kernel)
-        types_in = [None if p is None else TensorType(p.shape, p.dtype) for p in work.inputs]
-        types_out = [TensorType(p.shape, p.dtype) for p in work.outputs]
-        cost = work.problem.op.bind({k: v for k, v in work.back.items()}).cost(types_in, types_out)
-        flops, nbytes = evaluate(cost.flops, self.env), evaluate(cost.bytes, self.env)
+        load = load_of(work.problem)
+        types = tuple(str(TensorType(p.shape, p.dtype)) for p in work.outputs)
         self.steps.append(Launch(work.name, choice.symbol, tuple(args), tuple(map(work.to_network, source.dims)),
                                  tuple(work.to_network(p.chunks) for p in source.phases),
-                                 serial=flops < SERIAL_FLOPS and nbytes < SERIAL_BYTES))
+                                 serial=load.is_serial))
         self.uses.append(touched)
         note = f"best of {choice.candidates}" if choice.candidates > 1 and choice.seconds is not None else ""
         self.infos.append(LayerInfo(work.name, work.kind or describe(work.problem.op), work.origin, repr(choice.tactic),
-                                    choice.seconds, flops, nbytes, note, tuple(map(str, types_out))))
-        return flops
+                                    choice.seconds, load.flops, load.bytes, note, types))
+        return load.flops
 
     def pack(self, work: KernelWork, choice: Choice, i: int, raw: int) -> int:
         """The constant buffer with input i in the form the tactic wants, packed once per array and kernel."""

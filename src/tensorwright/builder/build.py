@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +15,8 @@ from ..device import cpu as device
 from ..device.team import default_threads
 from ..errors import BuildError, VerificationError
 from ..ir import Network
-from ..ops.registry import decode_network, encode_network
+from ..ir.network_codec import decode_network, encode_network
+from ..ops.registry import REGISTRY
 from ..plan.records import Plan, Profile, Program
 from ..targets import CpuSpec
 from .assemble import Assembly
@@ -59,7 +61,7 @@ def rebuild(plan: Plan, options: BuildOptions | None = None) -> Plan:
     """
     options = options or BuildOptions()
     constants = {name.removeprefix("network/"): array for name, array in plan.weights.items() if name.startswith("network/")}
-    network = decode_network(plan.network, constants)
+    network = decode_network(json.loads(plan.network), constants, REGISTRY)
     options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name)
     fresh = build(network, options)
     return replace(fresh, metadata={**fresh.metadata, **plan.metadata})
@@ -136,9 +138,9 @@ class Compiler:
     def plan(self, programs: list[Program], name: str, metadata: Mapping[str, str]) -> Plan:
         needed = {b.name for p in programs for b in p.buffers if b.kind == "constant"}
         weights = {n: a for n, a in self.weights.items() if n in needed}
-        text, constants = encode_network(self.network)
+        data, constants = encode_network(self.network)
         weights.update({f"network/{n}": a for n, a in constants.items()})
         choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items()}
-        return Plan(name, tuple(programs), text, weights, dict(metadata), choices=choices)
+        return Plan(name, tuple(programs), json.dumps(data), weights, dict(metadata), choices=choices)
 
 

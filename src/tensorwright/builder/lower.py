@@ -158,7 +158,9 @@ class Lowering:
         values = [v for v in (*layer.inputs, *layer.outputs) if v]
         opaque = [v for v in values if not isinstance(self.network.types[v], TensorType)]
         if isinstance(layer.op, Host) or opaque:
-            self.host(layer, layer.op.reason if isinstance(layer.op, Host) else f"the shape of {opaque[0]!r} is only known at run time")
+            reason = f"{layer.op.node} has no kernel" if isinstance(layer.op, Host) else (
+                f"the shape of {opaque[0]!r} is only known at run time")
+            self.host(layer, reason)
         elif isinstance(layer.op, (Transpose, Reshape, Slice, Expand)):
             self.view(layer)
         elif isinstance(layer.op, Concat):
@@ -208,7 +210,10 @@ class Lowering:
     def copy(self, source: Place, target: Place, name: str, origin: tuple[str, ...] = ()) -> None:
         if any(d == 0 for d in target.shape):
             return
-        self.emit(name, Pointwise(In(0, source.dtype)), (source,), (target,), origin, "Copy")
+        plain = replace(source, border=())
+        if not self.emit(name, Pointwise(In(0, source.dtype)), (plain,), (target,), origin, "Copy"):
+            self.works.append(HostWork(name, Pointwise(In(0, source.dtype)), (source,), (target,),
+                                       f"no kernel copies {source.dtype}", origin))
 
     def host(self, layer: Layer, reason: str) -> None:
         inputs: list[Place | str | None] = []

@@ -50,12 +50,12 @@ def ranges_of(name: str, given: ShapeRange) -> list[tuple[tuple[int, ...], ...]]
 
 
 def fixed_shapes(shapes: Mapping[str, ShapeRange]) -> dict[str, tuple[int, ...]]:
-    """Those inputs that have one and the same shape in every profile: the importer makes them static."""
+    """Sizes that are the same in every profile, −1 for the others: the importer makes the former static."""
     fixed = {}
     for name, given in shapes.items():
-        distinct = {shape for triple in ranges_of(name, given) for shape in triple}
-        if len(distinct) == 1:
-            fixed[name] = distinct.pop()
+        every = [shape for triple in ranges_of(name, given) for shape in triple]
+        if len({len(shape) for shape in every}) == 1:
+            fixed[name] = tuple(sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*every, strict=True))
     return fixed
 
 

@@ -21,7 +21,7 @@ from ..targets import CpuSpec
 from .cache import TimingCache, problem_key
 from .options import BuildOptions
 from .trial import Trial
-from .work import KernelWork
+from .work import KernelWork, Load, load_of
 
 #: A candidate slower than the best by this factor in its first launches is not timed further.
 HOPELESS = 2.5
@@ -54,15 +54,16 @@ class Tuner:
     def choose(self, works: Sequence[KernelWork]) -> Mapping[Problem, Choice]:
         """A choice for the problem of every work. Problems that cost most are timed first."""
         problems = list(dict.fromkeys(w.problem for w in works))
-        problems.sort(key=lambda p: -self._weight(p))
-        weights = [self._weight(p) + 1e5 for p in problems]
+        loads = {p: load_of(p) for p in problems}
+        problems.sort(key=lambda p: -loads[p].flops - 4 * loads[p].bytes)
+        weights = [loads[p].flops + 4 * loads[p].bytes + 1e6 for p in problems]
         begin, total, done = time.perf_counter(), sum(weights), 0.0
         budget = self.options.tune_budget
         for problem, weight in zip(problems, weights, strict=True):
             spent = time.perf_counter() - begin
             left = None if budget is None else max(0.0, budget - spent)
             if problem not in self.chosen:
-                self.chosen[problem] = self._choose(problem, left)
+                self.chosen[problem] = self._choose(problem, loads[problem], left)
             done += weight
             if self.options.progress:
                 spent = time.perf_counter() - begin
@@ -70,14 +71,7 @@ class Tuner:
         self.cache.save()
         return self.chosen
 
-    def _weight(self, problem: Problem) -> float:
-        total = 0
-        for o in (*problem.inputs, *problem.outputs):
-            if o is not None:
-                total += int(np.prod([problem.at_tuned(d) for d in o.shape], dtype=np.int64))
-        return float(total)
-
-    def _choose(self, problem: Problem, seconds_left: float | None) -> Choice:
+    def _choose(self, problem: Problem, load: Load, seconds_left: float | None) -> Choice:
         candidates = [t for t in tactics(problem, self.cpu) if symbol_of(problem, t) not in self.banned]
         if not candidates:
             raise BuildError(f"no kernel is left for {problem.op}", try_="report this build with TENSORWRIGHT_DEBUG=2")
@@ -88,16 +82,16 @@ class Tuner:
                 raise BuildError(f"the replayed choice {replayed} is not a tactic of {problem.op}",
                                  try_="rebuild without replay: the generators have changed")
             return self._finish(problem, found[0], None, 1)
-        if len(candidates) == 1 or seconds_left == 0 or self._weight(problem) == 0:
+        if len(candidates) == 1 or seconds_left == 0 or load.bytes == 0:
             exact = [t for t in candidates if not approximate(t)] or candidates
             return self._finish(problem, exact[0], self.cache.known(problem).get(repr(exact[0])), len(candidates))
         known = self.cache.known(problem)
         if all(repr(t) in known for t in candidates):
             best = min(candidates, key=lambda t: known[repr(t)])
             return self._finish(problem, best, known[repr(best)], len(candidates))
-        return self._time(problem, candidates, seconds_left)
+        return self._time(problem, candidates, 1 if load.is_serial else self.threads, seconds_left)
 
-    def _time(self, problem: Problem, candidates: list[Tactic], seconds_left: float | None) -> Choice:
+    def _time(self, problem: Problem, candidates: list[Tactic], threads: int, seconds_left: float | None) -> Choice:
         trial = Trial(problem, self.cpu, self.threads, self.options.seed)
         end = None if seconds_left is None else time.perf_counter() + seconds_left
         best: tuple[float, Tactic, Source, bytes] | None = None
@@ -120,7 +114,7 @@ class Tuner:
                 self.notes.append(f"{tactic!r} was dropped: its result differs by {error_:.1e}")
                 self.cache.add(problem, repr(tactic), float("inf"))
                 continue
-            seconds = launch.seconds(self.threads, None if best is None else best[0] * HOPELESS)
+            seconds = launch.seconds(threads, None if best is None else best[0] * HOPELESS)
             self.cache.add(problem, repr(tactic), seconds)
             if best is None or seconds < best[0]:
                 best = (seconds, tactic, source, code)

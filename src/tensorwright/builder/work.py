@@ -9,7 +9,7 @@ from typing import Union
 import numpy as np
 
 from ..dims import Dim, Expr, substitute, symbol, symbols
-from ..ir import Op
+from ..ir import Op, TensorType
 from ..ir.op import map_dims
 from ..kernels.problem import Operand, Problem
 from .storage import Place
@@ -50,6 +50,32 @@ class HostWork:
 
 
 Work = Union[KernelWork, HostWork]
+
+#: Below this much work a step is not worth sharing with a second thread: handing it over costs about as much.
+SERIAL_FLOPS, SERIAL_BYTES = 60_000, 24_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """Work of one launch at the tuned sizes."""
+
+    flops: int
+    bytes: int
+
+    @property
+    def is_serial(self) -> bool:
+        return self.flops < SERIAL_FLOPS and self.bytes < SERIAL_BYTES
+
+
+def load_of(problem: Problem) -> Load:
+    """What the operator says it costs, broadcast operands counted once per distinct element."""
+    def seen(o: Operand) -> TensorType:
+        shape = tuple(1 if s == 0 else problem.at_tuned(d) for d, s in zip(o.shape, o.strides, strict=True))
+        return TensorType(shape, o.dtype)
+    outputs = [TensorType(tuple(map(problem.at_tuned, o.shape)), o.dtype) for o in problem.outputs]
+    op = problem.op.bind(dict(problem.tuned))
+    cost = op.cost([None if o is None else seen(o) for o in problem.inputs], outputs)
+    return Load(int(cost.flops), int(cost.bytes))  # type: ignore[arg-type]
 
 
 def make_problem(op: Op, inputs: tuple[Operand | None, ...], outputs: tuple[Operand, ...],
