@@ -20,7 +20,7 @@ from ..targets import CpuSpec
 COLD_SHARE = 0.25
 MAX_COPIES_BYTES = 96 << 20
 #: Seconds spent on one candidate, and seconds a call costs by itself.
-BUDGET, CALL = 0.008, 1.0e-6
+BUDGET, CALL = 0.008, 0.5e-6
 #: Launches per walk when weights stay in the cache: a call has its own cost, short kernels must not drown in it.
 WARM_LAUNCHES = 16
 
