@@ -1,0 +1,40 @@
+"""ONNX models → networks: one function per ONNX operator, defaults and operator-set differences end here."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..errors import ModelError, TensorwrightError
+from ..ir import Network
+from .inputs import Shapes
+
+__all__ = ["load"]
+
+
+def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = None,
+         base_dir: str | os.PathLike[str] | None = None) -> Network:
+    """The network of an ONNX model.
+
+    model     a path, the bytes of a file, or a ModelProto
+    shapes    input name → dimensions: an int fixes a dynamic dimension, None or −1 leaves it, text names its symbol
+    base_dir  the folder of external data; by default the folder the model lies in
+
+    ModelError when the model is damaged or inconsistent, InputError when shapes contradicts it, ShapeError and
+    TypeMismatch when operands of a node do not fit. Unnamed dynamic dimensions get symbols "<input>_d<axis>"; a
+    symbol stands for a number ≥ 1.
+    """
+    from ..onnx.load import load_model
+    from . import families
+    from .graph import GraphImporter
+
+    assert families.COUNT, "no lowering is registered"
+    source = load_model(model, base_dir)
+    try:
+        return GraphImporter(source).network(shapes or {})
+    except TensorwrightError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError,
+            MemoryError) as error:
+        raise ModelError(f"the model is inconsistent: {type(error).__name__}: {error}", at=source.label,
+                         try_="check it with onnx.checker.check_model") from error

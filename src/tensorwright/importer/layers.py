@@ -1,0 +1,97 @@
+"""Adding layers: values become network names when a layer reads them; small constant work is done at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..dtypes import DType
+from ..errors import TensorwrightError
+from ..ir import NetworkEditor, Op, TensorType, ValueType
+from ..onnx.load import ModelSource
+from ..ops import Host, Pointwise, Reshape, ShapeVector
+from ..ops.expr import In
+from . import scalar
+from .values import COMPUTABLE, SMALL, Decline, Value
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class LayerWriter:
+    """Writes layers into a network under construction."""
+
+    def __init__(self, editor: NetworkEditor, source: ModelSource) -> None:
+        self.editor, self.source = editor, source
+
+    def tensor(self, stored: onnx.TensorProto) -> np.ndarray:
+        """The content of a tensor attribute."""
+        return self.source.array(stored)
+
+    def dense(self, stored: onnx.SparseTensorProto) -> np.ndarray:
+        """The content of a sparse tensor attribute, written out."""
+        return self.source.dense(stored)
+
+    def name(self, v: Value) -> str:
+        """The value's name in the network; puts constants and shape values there on first use."""
+        if v.name is None:
+            if v.array is not None:
+                v.name = self.editor.constant(v.array, v.hint or "constant")
+            else:
+                assert v.dims is not None
+                v.name = self._shape_value(v)
+        return v.name
+
+    def _shape_value(self, v: Value) -> str:
+        """A tensor of dimensions: (n,) int64, then the shape and type the value has."""
+        assert v.dims is not None
+        dims, t, hint = tuple(v.dims.reshape(-1)), v.tensor, v.hint or "shape"
+        if not all(d is not None and not isinstance(d, float) for d in dims):
+            raise Decline(f"shape value {hint!r} mixes fractions and symbols")
+        name = self.editor.add(ShapeVector(dims), name=hint, origin=(hint,))
+        if t.rank != 1:
+            name = self.editor.add(Reshape(t.shape), str(name), name=hint, origin=(hint,))
+        if t.dtype is not DType.int64:
+            cast = Pointwise(scalar.cast(In(0, DType.int64), t.dtype))
+            name = self.editor.add(cast, str(name), name=hint, origin=(hint,))
+        return str(name)
+
+    def add(self, op: Op, inputs: Sequence[Value | None], name: str, origin: str) -> tuple[Value, ...]:
+        """Append a layer and infer its types. Decline for opaque inputs and types no kernel computes in."""
+        types = [None if v is None else v.tensor for v in inputs]
+        for t in types:
+            if t is not None and t.dtype not in COMPUTABLE:
+                raise Decline(f"no kernel takes element type {t.dtype}")
+        if folded := self._fold(op, inputs, types):
+            return folded
+        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=name, origin=(origin,))
+        return tuple(Value(self.editor.types[m], m) for m in ((made,) if isinstance(made, str) else made))
+
+    def _fold(self, op: Op, inputs: Sequence[Value | None], types: Sequence[TensorType | None]
+              ) -> tuple[Value, ...] | None:
+        """The results, when all inputs are small constants."""
+        arrays = [None if v is None else v.array for v in inputs]
+        if any(v is not None and (v.array is None or v.array.size > SMALL) for v in inputs) or op.symbols():
+            return None
+        inferred = op.infer(*types)
+        results = inferred if isinstance(inferred, tuple) else (inferred,)
+        if not all(isinstance(t, TensorType) and t.is_static and t.size <= SMALL for t in results):  # type: ignore[operator]
+            return None
+        try:
+            computed = op.reference(*arrays)
+        except TensorwrightError:
+            raise
+        except (ArithmeticError, ValueError, IndexError, TypeError):    # left to the run, which says where
+            return None
+        values = computed if isinstance(computed, (tuple, list)) else (computed,)
+        return tuple(Value(t, array=np.asarray(a, t.dtype.numpy).reshape(t.shape))  # type: ignore[union-attr,arg-type]
+                     for a, t in zip(values, results, strict=True))
+
+    def add_host(self, op: Host, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
+                 ) -> tuple[Value, ...]:
+        """Append a host step, which takes any value."""
+        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=name, origin=(origin,),
+                               types=tuple(types))
+        return tuple(Value(self.editor.types[m], m) for m in ((made,) if isinstance(made, str) else made))
