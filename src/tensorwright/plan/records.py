@@ -177,3 +177,5 @@ class Plan:
     provenance: Mapping[str, str] = field(default_factory=dict)
     verification: Mapping[str, object] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)   # problem key → tactic, for re-tuning and replay
+    no_code: str = ""      # why the file's machine code may not run here ("not signed by ..."); its kernels have none
+    path: str = ""         # the file it was read from

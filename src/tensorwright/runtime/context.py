@@ -1,0 +1,312 @@
+"""One activation of an engine: memory for intermediate values, the shapes that are set, the user's addresses."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..device.program import Table
+from ..dims import evaluate, symbols
+from ..errors import InputError, TensorwrightError
+from ..plan.records import Profile, TensorInfo, View
+from .arrays import as_array, as_output
+from .bound import Bound
+from .executable import Executable
+from .memory import Arena, address_of, array_at
+from .shapes import Shape, bind, outside
+
+_DENSE = 0x101                                           # flags.num: C-contiguous and aligned
+_REMEMBERED = 8                                          # sets of shapes whose tables are kept
+
+
+class Context:
+    """Runs one program. Not for several threads at a time; an engine may have many.
+
+    The short way is `run(feeds)`. The long way, for memory of one's own: set_input_shape, bind every input and output
+    to an address, execute any number of times.
+    """
+
+    def __init__(self, exe: Executable) -> None:
+        self._exe = exe
+        self._arena = Arena(exe.program.arena_bytes)
+        self._clean = True                               # nothing was written to the arena yet
+        self._known: dict[tuple[Shape | None, ...], Bound] = {}
+        self._inputs = [(i.name, i, i.dtype.numpy if i.dtype is not None and i.shape is not None else None)
+                        for i in exe.program.inputs]
+        self._shapes: list[Shape | None] = [_fixed(i) for i in exe.program.inputs]
+        self._active: list[Shape | None] | None = None   # what _bound is for
+        self._bound: Bound | None = None
+        self._simple: Table | None = None                # all of it is one table and all tensors have memory
+        self._outputs: list[tuple[str, tuple[int, ...], np.dtype, int]] = []
+        self._addresses: dict[str, int] = {}
+
+    # shapes -------------------------------------------------------------------------------------------------------
+    @property
+    def profile(self) -> Profile:
+        return self._exe.program.profile
+
+    @property
+    def arena_bytes(self) -> int:
+        return self._arena.size
+
+    def _info(self, name: str, among: Sequence[TensorInfo], what: str) -> int:
+        for number, info in enumerate(among):
+            if info.name == name:
+                return number
+        raise InputError(f"the engine has no {what} {name!r}", has=", ".join(i.name for i in among))
+
+    def set_input_shape(self, name: str, shape: Sequence[int]) -> None:
+        """Set the shape of one input. Checked against the profile as soon as all shapes are set."""
+        number = self._info(name, self._exe.program.inputs, "input")
+        info, shape = self._exe.program.inputs[number], tuple(int(n) for n in shape)
+        if info.shape is None:
+            raise InputError(f"input {name!r} has no shape to set: it is handed to host steps as it is")
+        if len(shape) != len(info.shape) or any(isinstance(d, int) and d != n
+                                                for d, n in zip(info.shape, shape, strict=False)):
+            bind([info], {name: shape})                  # words the error
+        self._shapes[number] = shape
+        if all(s is not None for s, i in zip(self._shapes, self._exe.program.inputs, strict=True) if i.shape is not None):
+            self._set_shapes(self._shapes)
+
+    def input_shape(self, name: str) -> Shape | None:
+        """The shape that is set, None when it is not set yet."""
+        return self._shapes[self._info(name, self._exe.program.inputs, "input")]
+
+    def output_shape(self, name: str) -> Shape | None:
+        """The shape for the input shapes set; None when those are missing or the data decide it."""
+        info = self._exe.program.outputs[self._info(name, self._exe.program.outputs, "output")]
+        if info.shape is None:
+            return None
+        env = self._bound.env if self._bound is not None and self._active == self._shapes else {}
+        if any(not symbols(d) <= env.keys() for d in info.shape):
+            return None
+        return tuple(evaluate(d, env) for d in info.shape)
+
+    def _set_shapes(self, shapes: Sequence[Shape | None]) -> Bound:
+        """Make tables for these shapes, or find those made before. InputError when the profile does not allow them."""
+        key = tuple(shapes)
+        bound = self._known.pop(key, None)
+        if bound is None:
+            infos = self._exe.program.inputs
+            env = bind(infos, {i.name: s for i, s in zip(infos, shapes, strict=True) if s is not None})
+            if reason := outside(self.profile, env):
+                raise InputError(f"these shapes are outside the engine's profile: {reason}",
+                                 given=", ".join(f"{i.name} {s}" for i, s in zip(infos, shapes, strict=True) if s),
+                                 try_="build with a profile that covers them")
+            bound = Bound(self._exe, env, self._arena)
+            while len(self._known) >= _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        self._known[key] = bound
+        if bound is not self._bound:
+            self._activate(bound)
+        self._active, self._shapes = list(shapes), list(shapes)
+        return bound
+
+    def _activate(self, bound: Bound) -> None:
+        if not self._clean:
+            bound.prepare()
+        self._clean, self._bound = False, bound
+        program = self._exe.program
+        owned = [isinstance(w, int) and program.buffers[w].kind == "output" for w in program.output_values]
+        plain = (all(owned) and len(set(program.output_values)) == len(owned)
+                 and all(b is not None for b in self._exe.input_buffers))
+        self._simple = bound.pieces[0] if plain and len(bound.pieces) == 1 and isinstance(bound.pieces[0], Table) else None
+        if self._simple is not None:
+            self._outputs = [(info.name, *spec, where) for info, spec, where in
+                             zip(program.outputs, bound.outputs, program.output_values, strict=True)
+                             if spec is not None and isinstance(where, int)]
+
+    # running: arrays ----------------------------------------------------------------------------------------------
+    def run(self, feeds: Mapping[str, Any] | Sequence[Any], outputs: Mapping[str, np.ndarray] | None = None
+            ) -> dict[str, Any]:
+        """Outputs by name. feeds: arrays by name, or in the order of the engine's inputs; of exactly its types.
+
+        outputs   arrays to write results into, for any of the outputs; the others are freshly made
+        """
+        arrays: list[Any]
+        if isinstance(feeds, Mapping):
+            try:
+                arrays = [feeds[name] for name in self._exe.input_names]
+            except KeyError:
+                arrays = []
+            if len(arrays) != len(feeds):
+                raise self._wrong_names(feeds)
+        else:
+            arrays = list(feeds)
+            if len(arrays) != len(self._inputs):
+                raise InputError(f"{len(arrays)} inputs were given, the engine takes {len(self._inputs)}",
+                                 takes=", ".join(self._exe.input_names))
+        for k, (_, info, dtype) in enumerate(self._inputs):
+            x = arrays[k]
+            if dtype is None:
+                continue
+            if type(x) is not np.ndarray or x.dtype is not dtype or x.flags.num & _DENSE != _DENSE:
+                arrays[k] = as_array(x, info)
+        shapes = [a.shape if i[2] is not None else None for a, i in zip(arrays, self._inputs)]  # noqa: B905
+        bound = self._bound
+        if bound is None or shapes != self._active:
+            bound = self._set_shapes(shapes)
+        table = self._simple
+        if table is None or outputs:
+            return self._run_general(bound, arrays, outputs or {})
+        patches = bound.patches
+        for array, buffer in zip(arrays, self._exe.input_buffers):  # noqa: B905
+            address = address_of(array)
+            for pointers, position, offset in patches[buffer]:  # type: ignore[index]
+                pointers[position] = address + offset
+        results = {}
+        for name, shape, out_type, buffer in self._outputs:
+            results[name] = array = np.empty(shape, out_type)
+            address = address_of(array)
+            for pointers, position, offset in patches[buffer]:
+                pointers[position] = address + offset
+        table.run()
+        return results
+
+    def _wrong_names(self, feeds: Mapping[str, Any]) -> InputError:
+        names = self._exe.input_names
+        missing, extra = [n for n in names if n not in feeds], [str(n) for n in feeds if n not in names]
+        what = "; ".join([f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(extra)}"] * bool(extra))
+        return InputError(f"the inputs given are not the engine's ({what})", takes=", ".join(names))
+
+    def _run_general(self, bound: Bound, arrays: list[Any], given: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        program = self._exe.program
+        for name in given:
+            self._info(name, program.outputs, "output")
+        user: dict[int, int] = {}
+        opaque: dict[str, Any] = {}
+        results: list[Any] = [None] * len(program.outputs)
+        for number, (info, spec, where) in enumerate(zip(program.outputs, bound.outputs, program.output_values, strict=True)):
+            if spec is None or not isinstance(where, int):
+                if info.name in given:
+                    raise InputError(f"output {info.name!r} has no shape before it is computed: it cannot be written "
+                                     "into an array of yours")
+                continue
+            if info.name in given:
+                results[number] = as_output(given[info.name], info.name, *spec)
+            if program.buffers[where].kind == "output" and where not in user:
+                if results[number] is None:
+                    results[number] = np.empty(*spec)
+                user[where] = address_of(results[number])
+        self._keep_apart(arrays, results, given)
+        for array, info, buffer in zip(arrays, program.inputs, self._exe.input_buffers, strict=True):
+            if buffer is None:
+                opaque[info.name] = array
+            else:
+                user[buffer] = address_of(array)
+        for buffer, address in user.items():
+            bound.point(buffer, address)
+        bound.execute(user, opaque)
+        for number, (spec, where) in enumerate(zip(bound.outputs, program.output_values, strict=True)):
+            if isinstance(where, str):
+                results[number] = opaque[where]
+            elif spec is not None and (results[number] is None or user.get(where) != address_of(results[number])):
+                source = self._dense(bound, where, spec, user)
+                if results[number] is None:
+                    results[number] = source.copy()
+                else:
+                    results[number][...] = source
+        return {info.name: x for info, x in zip(program.outputs, results, strict=True)}
+
+    @staticmethod
+    def _keep_apart(arrays: list[Any], results: list[Any], given: Mapping[str, np.ndarray]) -> None:
+        """Outputs given by the user may not overlap each other; inputs that overlap them are copied."""
+        mine = [r for r in results if r is not None and any(r is g or r.base is g for g in given.values())]
+        for i, a in enumerate(mine):
+            for b in mine[i + 1:]:
+                if np.may_share_memory(a, b):
+                    raise InputError("two of the arrays given for outputs overlap in memory")
+            for k, x in enumerate(arrays):
+                if isinstance(x, np.ndarray) and np.may_share_memory(a, x):
+                    arrays[k] = x.copy()
+
+    def _dense(self, bound: Bound, buffer: int, spec: tuple[tuple[int, ...], np.dtype],
+               user: Mapping[int, int]) -> np.ndarray:
+        """A buffer's content as a dense array over its memory."""
+        shape, dtype = spec
+        base = bound.bases[buffer]
+        strides, step = [], dtype.itemsize
+        for n in reversed(shape):
+            strides.append(step)
+            step *= n
+        return array_at(user[buffer] if base is None else base, shape, strides[::-1], dtype)
+
+    # running: addresses -------------------------------------------------------------------------------------------
+    def bind(self, name: str, address: int) -> None:
+        """Where an input is read from, or an output written to, by `execute`. Dense, C order; the caller keeps it alive."""
+        program = self._exe.program
+        if name not in self._exe.by_name:
+            self._info(name, (*program.inputs, *program.outputs), "tensor")
+        info = self._exe.by_name[name]
+        if info.shape is None or info.dtype is None:
+            raise InputError(f"{name!r} has no memory: its shape is known only after running", try_="use run(feeds)")
+        if address % info.dtype.itemsize:
+            raise InputError(f"{name!r} is bound to address {address:#x}, which is not aligned to {info.dtype}")
+        self._addresses[name] = address
+
+    def execute(self) -> None:
+        """Run with the shapes set and the addresses bound."""
+        program, bound = self._exe.program, self._bound
+        if bound is None or self._active != self._shapes:
+            if any(s is None for s, i in zip(self._shapes, program.inputs, strict=True) if i.shape is not None):
+                raise InputError("shapes are not set: " + ", ".join(i.name for i, s in zip(
+                    program.inputs, self._shapes, strict=True) if s is None), try_="use set_input_shape")
+            bound = self._set_shapes(self._shapes)
+        user: dict[int, int] = {}
+        for info, where in [*zip(program.inputs, self._exe.input_buffers, strict=True),
+                            *zip(program.outputs, program.output_values, strict=True)]:
+            if not isinstance(where, int):
+                raise InputError(f"{info.name!r} has no memory of its own: this engine runs with run(feeds) only")
+            if info.name not in self._addresses:
+                raise InputError(f"{info.name!r} is not bound to an address", try_="use bind(name, address)")
+            user.setdefault(where, self._addresses[info.name])
+        for buffer, address in user.items():
+            if bound.bases[buffer] is None:
+                bound.point(buffer, address)
+        bound.execute(user, {})
+        for info, spec, where in zip(program.outputs, bound.outputs, program.output_values, strict=True):
+            if spec is not None and isinstance(where, int):
+                base = bound.bases[where]
+                if (user[where] if base is None else base) != self._addresses[info.name]:
+                    shape, dtype = spec
+                    source = self._dense(bound, where, spec, user)
+                    array_at(self._addresses[info.name], shape, source.strides, dtype, writable=True)[...] = source
+
+    def peek(self, view: View) -> np.ndarray:
+        """A copy of what a view of the arena holds now: after a run, for looking inside."""
+        bound = self._bound
+        if bound is None or bound.bases[view.buffer] is None:
+            raise TensorwrightError("this value is not in the context's memory, or nothing ran yet")
+        base = bound.bases[view.buffer] + evaluate(view.offset, bound.env)  # type: ignore[operator]
+        strides = [evaluate(s, bound.env) * view.dtype.itemsize for s in view.strides]
+        return array_at(base, [evaluate(d, bound.env) for d in view.shape], strides, view.dtype.numpy).copy()
+
+    # profiling ----------------------------------------------------------------------------------------------------
+    def time_steps(self, feeds: Mapping[str, Any] | Sequence[Any], repeats: int = 20) -> list[tuple[str, float]]:
+        """(layer, median seconds) per step, in order."""
+        results = self.run(feeds)                                       # warm, checked, shapes set
+        arrays = [feeds[n] for n in self._exe.input_names] if isinstance(feeds, Mapping) else list(feeds)
+        bound, program = self._bound, self._exe.program
+        if bound is None:
+            raise TensorwrightError("no shapes are set")
+        arrays = [x if d is None else as_array(x, i) for x, (_, i, d) in zip(arrays, self._inputs, strict=True)]
+        user = {b: address_of(a) for a, b in zip(arrays, self._exe.input_buffers, strict=True) if b is not None}
+        for info, where in zip(program.outputs, program.output_values, strict=True):
+            if isinstance(where, int) and program.buffers[where].kind == "output":
+                user.setdefault(where, address_of(results[info.name]))
+        opaque = {i.name: a for a, i, b in zip(arrays, program.inputs, self._exe.input_buffers, strict=True) if b is None}
+        for buffer, address in user.items():
+            bound.point(buffer, address)
+        samples = [bound.profile(user, dict(opaque)) for _ in range(max(1, repeats))]
+        names = [name for layers in bound.layers for name in layers]
+        return [(name, statistics.median(s)) for name, s in zip(names, zip(*samples, strict=True), strict=True)]
+
+
+def _fixed(info: TensorInfo) -> Shape | None:
+    """The shape of an input that cannot have another."""
+    if info.shape is None or any(not isinstance(d, int) for d in info.shape):
+        return None
+    return tuple(int(d) for d in info.shape if isinstance(d, int))

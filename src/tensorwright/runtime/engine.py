@@ -1,0 +1,154 @@
+"""A plan ready to run: programs for this machine, and a pool of contexts so that any number of threads may call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..device import cpu as device
+from ..errors import InputError, PlanError
+from ..plan.inspect import as_json, as_text
+from ..plan.keys import same_code, why_rebuild
+from ..plan.records import Plan, Profile, TensorInfo
+from .context import Context
+from .executable import Executable
+from .shapes import bind, outside, text
+
+
+class Engine:
+    """Immutable and shared: run it from as many threads as you like.
+
+        engine = Engine(plan)
+        results = engine.run({"images": images})          # {output name: array}
+        y = engine(images)                                # one output: its array; several: a tuple
+
+    threads   most threads one run may use; default: all this process may, or TENSORWRIGHT_THREADS
+    """
+
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+        spec = device.describe()
+        if reason := why_rebuild(plan, spec):
+            raise PlanError(f"the plan cannot run here as it is: {reason}", at=plan.name,
+                            try_="load it with tensorwright.load, which rebuilds it for this machine")
+        self.plan = plan
+        self._executables = [Executable(p, plan.weights, threads) for p in plan.programs
+                             if same_code(p.target, spec.key)]
+        self._pools: list[list[Context]] = [[] for _ in self._executables]
+        self._choices: dict[tuple[Any, ...], int] = {}
+        self._only = self._executables[0] if len(self._executables) == 1 else None
+        self._pool = self._pools[0]
+        program = self._executables[0].program
+        self.inputs: tuple[TensorInfo, ...] = program.inputs
+        self.outputs: tuple[TensorInfo, ...] = program.outputs
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        return tuple(e.program.profile for e in self._executables)
+
+    @property
+    def threads(self) -> int:
+        """Most threads a run uses."""
+        return max(e.threads for e in self._executables)
+
+    def __repr__(self) -> str:
+        def show(infos: Sequence[TensorInfo]) -> str:
+            return ", ".join(f"{i.name}: {i.dtype or 'object'} {text(i.shape)}" for i in infos)
+        return f"<Engine {self.name!r}: {show(self.inputs)} → {show(self.outputs)}>"
+
+    # running ------------------------------------------------------------------------------------------------------
+    def run(self, feeds: Mapping[str, Any] | Sequence[Any], outputs: Mapping[str, np.ndarray] | None = None
+            ) -> dict[str, Any]:
+        """Outputs by name. feeds: arrays by input name, or in the inputs' order; exactly of the engine's types.
+
+        outputs   arrays to write results into, for any of the outputs; the others are freshly made
+        Raises InputError for wrong names, types, ranks, and for sizes outside every profile.
+        """
+        which = 0
+        if self._only is None:
+            which = self._choose(feeds)
+        pool = self._pools[which]
+        try:
+            context = pool.pop()
+        except IndexError:
+            context = Context(self._executables[which])
+        try:
+            return context.run(feeds, outputs)
+        finally:
+            pool.append(context)
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        """The output, or a tuple of them. Inputs by position, then by name."""
+        if not named:
+            results = self.run(arrays)
+        else:
+            names = [i.name for i in self.inputs]
+            if len(arrays) > len(names) or any(n in named for n in names[:len(arrays)]):
+                raise InputError(f"{len(arrays)} inputs by position and {', '.join(named)} by name do not fit",
+                                 takes=", ".join(names))
+            results = self.run({**dict(zip(names, arrays, strict=False)), **named})
+        values = tuple(results[o.name] for o in self.outputs)
+        return values[0] if len(values) == 1 else values
+
+    def _choose(self, feeds: Mapping[str, Any] | Sequence[Any]) -> int:
+        """The first profile that allows the shapes of feeds. When none does, the last, whose context says why not."""
+        arrays = [feeds.get(i.name) for i in self.inputs] if isinstance(feeds, Mapping) else list(feeds)
+        key = tuple(tuple(getattr(a, "shape", ())) for a in arrays)
+        found = self._choices.get(key)
+        if found is None:
+            shapes = {i.name: s for i, s in zip(self.inputs, key, strict=False) if i.shape is not None}
+            found = self._fitting(shapes)
+            if len(self._choices) >= 256:
+                self._choices.clear()
+            self._choices[key] = found
+        return found
+
+    def _fitting(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        reasons = []
+        for which, exe in enumerate(self._executables):
+            try:
+                env = bind(exe.program.inputs, shapes)
+            except InputError:
+                return which                                  # wrong for every profile; the context words it
+            reason = outside(exe.program.profile, env)
+            if reason is None:
+                return which
+            reasons.append(reason)
+        raise InputError("no profile of the engine allows these shapes", given=", ".join(f"{n} {s}" for n, s in shapes.items()),
+                         **{f"profile {k}": r for k, r in enumerate(reasons)},
+                         try_="build with a profile that covers them")  # type: ignore[arg-type]
+
+    def context(self, profile: int | None = None) -> Context:
+        """A context of your own, for one thread at a time. profile: number in `profiles`, default the first."""
+        number = profile or 0
+        if not 0 <= number < len(self._executables):
+            raise InputError(f"profile {number} was asked for, the engine has {len(self._executables)}")
+        return Context(self._executables[number])
+
+    # looking ------------------------------------------------------------------------------------------------------
+    def profile(self, feeds: Mapping[str, Any] | Sequence[Any], repeats: int = 20) -> list[tuple[str, float]]:
+        """(layer, median seconds) of every step, in order. Costs nothing when not called."""
+        which = 0 if self._only is not None else self._choose(feeds)
+        return Context(self._executables[which]).time_steps(feeds, repeats)
+
+    def inspect(self, format: str = "text", profile: int = 0, times: Sequence[tuple[str, float]] | None = None) -> str:
+        """What the engine consists of, as "text" or "json". times: result of `profile`, instead of the tuner's times."""
+        if format not in ("text", "json"):
+            raise InputError(f"format {format!r} was asked for", try_='use "text" or "json"')
+        program = self._executables[profile].program
+        seconds = [s for _, s in times] if times is not None else None
+        if format == "json":
+            return json.dumps(as_json(self.plan, program, seconds), indent=1)
+        return as_text(self.plan, program, seconds)
+
+    def save(self, path: str | PathLike[str], key: bytes | None = None) -> None:
+        """Write the plan to a file, signed by this machine's key or the key given."""
+        from .store import save
+        save(self.plan, path, key)

@@ -1,0 +1,49 @@
+"""A program made ready for this process: code loaded, constants' addresses known, records checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..device import cpu as device
+from ..device.team import default_threads
+from ..errors import PlanError
+from ..plan.check import check_program
+from ..plan.records import Launch, Program, TensorInfo
+from .memory import address_of
+
+
+class Executable:
+    """What all contexts of one program share; nothing in it changes after it is made.
+
+    entries        kernel id → address of each phase's function
+    constants      buffer → its array (empty arrays for buffers no step reads)
+    input_buffers  engine input → buffer number, or None when its value is handed to host steps as it is
+    threads        most threads that a run may use
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, np.ndarray], threads: int | None = None) -> None:
+        check_program(program, weights)
+        self.program = program
+        self.threads = max(1, min(program.threads, threads or default_threads()))
+        launched = {step.kernel for step in program.steps if isinstance(step, Launch)}
+        needed = [k for k in program.kernels if k.id in launched]
+        for kernel in needed:
+            if not kernel.code:
+                raise PlanError(f"kernel {kernel.id} has no machine code", at=kernel.id,
+                                try_="rebuild the plan for this machine")
+        self.library = device.load([k.code for k in needed]) if needed else None
+        self.entries = {k.id: tuple(self.library.address(e) for e in k.entries) for k in needed if self.library}
+        self.constants: dict[int, np.ndarray] = {}
+        self.constant_addresses: dict[int, int] = {}
+        for number, buffer in enumerate(program.buffers):
+            if buffer.kind == "constant" and buffer.name in weights:
+                array = np.ascontiguousarray(weights[buffer.name])
+                self.constants[number] = array
+                self.constant_addresses[number] = address_of(array)
+        named = {b.name: i for i, b in enumerate(program.buffers) if b.kind == "input"}
+        self.input_buffers = tuple(named.get(info.name) for info in program.inputs)
+        self.input_names = tuple(info.name for info in program.inputs)
+        self.output_names = tuple(info.name for info in program.outputs)
+        self.by_name: dict[str, TensorInfo] = {i.name: i for i in (*program.outputs, *program.inputs)}

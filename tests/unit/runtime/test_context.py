@@ -1,0 +1,120 @@
+"""Contexts: setting shapes, binding addresses, executing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tensorwright.dims import parse
+from tensorwright.dtypes import DType
+from tensorwright.errors import InputError
+from tensorwright.plan.records import Profile, TensorInfo
+from tensorwright.runtime import Engine
+from tensorwright.runtime.memory import Arena, address_of, array_at
+from tensorwright.runtime.shapes import bind, outside
+
+from .programs import add3, chain, chain_reference, hosted
+
+
+def test_shapes_addresses_execute():
+    context = Engine(chain()).context()
+    assert context.input_shape("x") is None and context.output_shape("y") is None
+    with pytest.raises(InputError, match="shapes are not set: x"):
+        context.execute()
+    for n in (7, 100, 7):
+        context.set_input_shape("x", (n,))
+        assert context.input_shape("x") == (n,) and context.output_shape("y") == (n,)
+        x, y = np.arange(n, dtype=np.float32), np.empty(n, np.float32)
+        context.bind("x", x.ctypes.data)
+        context.bind("y", y.ctypes.data)
+        context.execute()
+        np.testing.assert_array_equal(y, chain_reference(x))
+        x += 1
+        context.execute()                                        # addresses stay bound
+        np.testing.assert_array_equal(y, chain_reference(x))
+
+
+def test_run_and_execute_mix():
+    context = Engine(chain()).context()
+    x, y = np.ones(5, np.float32), np.empty(5, np.float32)
+    context.set_input_shape("x", [5])
+    context.bind("x", x.ctypes.data)
+    context.bind("y", y.ctypes.data)
+    other = np.ones(9, np.float32)
+    np.testing.assert_array_equal(context.run([other])["y"], chain_reference(other))
+    context.set_input_shape("x", [5])
+    context.execute()
+    np.testing.assert_array_equal(y, chain_reference(x))
+
+
+def test_wrong_use_is_refused():
+    context = Engine(add3()).context()
+    with pytest.raises(InputError, match="no input 'z'"):
+        context.set_input_shape("z", (1,))
+    with pytest.raises(InputError, match="2 dimensions"):
+        context.set_input_shape("a", (1, 2))
+    context.set_input_shape("a", (4,))
+    context.set_input_shape("b", (4,))
+    assert context.output_shape("y") is None
+    with pytest.raises(InputError, match="N is 4"):
+        context.set_input_shape("c", (5,))
+    context.set_input_shape("c", (4,))
+    assert context.output_shape("y") == (4,)
+    with pytest.raises(InputError, match="not bound"):
+        context.execute()
+    with pytest.raises(InputError, match="not aligned"):
+        context.bind("a", 3)
+    with pytest.raises(InputError, match="no tensor 'q'"):
+        context.bind("q", 64)
+    with pytest.raises(InputError, match="2000"):
+        for name in "abc":
+            context.set_input_shape(name, (2000,))
+    with pytest.raises(InputError, match="known only after running"):
+        Engine(hosted()).context().bind("where", 64)
+
+
+# shapes --------------------------------------------------------------------------------------------------------------
+def inputs(**shapes: str) -> list[TensorInfo]:
+    return [TensorInfo(name, tuple(parse(d) for d in text.split(",")), DType.float32) for name, text in shapes.items()]
+
+
+@pytest.mark.parametrize("takes, given, env", [
+    (inputs(x="N,3"), {"x": (4, 3)}, {"N": 4}),
+    (inputs(x="N,M", y="N*M"), {"x": (4, 3), "y": (12,)}, {"N": 4, "M": 3}),
+    (inputs(y="2*N + 1"), {"y": (9,)}, {"N": 4}),
+    (inputs(y="N*M", x="M"), {"x": (3,), "y": (12,)}, {"N": 4, "M": 3})])
+def test_symbols_from_shapes(takes, given, env):
+    assert bind(takes, given) == env
+
+
+@pytest.mark.parametrize("takes, given, message", [
+    (inputs(x="N,3"), {"x": (4, 2)}, "dimension 1 is 2, the engine takes 3"),
+    (inputs(x="N,N"), {"x": (4, 5)}, "is 5, but N is 4"),
+    (inputs(y="2*N + 1"), {"y": (8,)}, "N cannot be found"),
+    (inputs(x="N,M", y="N*M"), {"x": (4, 3), "y": (13,)}, r"N\*M|M\*N"),
+    (inputs(y="N // 2"), {"y": (4,)}, "N cannot be found")])
+def test_shapes_that_do_not_fit(takes, given, message):
+    with pytest.raises(InputError, match=message):
+        bind(takes, given)
+
+
+def test_profile_ranges():
+    profile = Profile((("N", (2, 4, 8)),))
+    assert outside(profile, {"N": 2}) is None and outside(profile, {"N": 8}) is None
+    assert outside(profile, {"N": 9}) == "N is 9, the profile has 2 to 8"
+
+
+# memory --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("size", [0, 1, 4097, 9 << 20])
+def test_arena_is_zero_and_aligned(size):
+    arena = Arena(size)
+    assert arena.address % 4096 == 0 and not arena.bytes(0, size).any() and len(arena.bytes(0, size)) == size
+    assert address_of(arena.bytes(0, size)) == arena.address
+
+
+def test_arrays_over_addresses():
+    x = np.arange(24, dtype=np.float32).reshape(4, 6)
+    for view in (x, x[::-1, 1:], x[:, ::-2], x.T, x[0, 0], x[:0]):
+        again = array_at(address_of(view), view.shape, view.strides, view.dtype)
+        np.testing.assert_array_equal(again, view)
+        assert not again.flags.writeable or again.size == 0
