@@ -1,5 +1,5 @@
 """Whether a program's records fit together: every number, name and reference, so that running them touches only
-memory that is theirs. Applied to everything that was read from a file, and again with exact numbers when shapes are set.
+memory that is theirs. Applied to everything read from a file, and again with exact numbers when shapes are set.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def as_text(plan: Plan, program: Program, seconds: Sequence[float] | None = None
     lines = [f"{plan.name}: {len(data['layers'])} steps, {host or 'none'} of them on the host, "
              f"{data['kernels']} kernels, {program.threads} thread{'s' if program.threads != 1 else ''}"]
     if program.profile.ranges:
-        lines.append("profile  " + ", ".join(f"{n} {lo}..{hi}, best at {best}" for n, (lo, best, hi) in program.profile.ranges))
+        lines.append("profile  " + ", ".join(f"{name} {low}..{high}, best at {best}"
+                                             for name, (low, best, high) in program.profile.ranges))
     lines += [f"input    {_line(i)}" for i in program.inputs] + [f"output   {_line(o)}" for o in program.outputs]
     lines.append(f"memory   {_size(data['weights_bytes'])} weights, {_size(program.arena_bytes)} arena per context, "
                  f"{_size(data['code_bytes'])} code")
@@ -60,7 +61,8 @@ def as_text(plan: Plan, program: Program, seconds: Sequence[float] | None = None
     if host:
         lines += ["", "host steps (slow: NumPy between native code)"]
         lines += _table([("layer", "operator", "µs", "reason", "origin")] + [
-            (r["name"], r["kind"], _number(r["microseconds"]), r["note"], " ".join(r["origin"])) for r in data["host_steps"]])
+            (r["name"], r["kind"], _number(r["microseconds"]), r["note"], " ".join(r["origin"]))
+            for r in data["host_steps"]])
     native = [r for r in data["layers"] if not r["host"]]
     if native:
         lines += ["", "native steps"]
@@ -104,13 +106,13 @@ def _number(x: float | None) -> str:
 
 
 def _table(rows: list[tuple[str, ...]], widest: int = 60) -> list[str]:
-    """Columns as wide as their content (at most `widest`, then cut); empty columns are left out; numbers to the right."""
+    """Columns as wide as their content, cut at `widest`; empty columns are left out; numbers to the right."""
     keep = [k for k in range(len(rows[0])) if any(row[k] for row in rows[1:])]
     cut = [[c if len(c) <= widest else c[:widest - 1] + "…" for c in (row[k] for k in keep)] for row in rows]
     widths = [max(len(row[k]) for row in cut) for k in range(len(keep))]
     right = [rows[0][k] in ("µs", "GFLOP/s", "GB/s") for k in keep]
-    return ["  " + "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
-            for row in cut]
+    pad = [[c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in cut]
+    return ["  " + "  ".join(row).rstrip() for row in pad]
 
 
 def _plain(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What users hand in, as NumPy arrays: NumPy itself, DLPack on the CPU, and the array interface. Never a silent cast."""
+"""What users hand in, as NumPy arrays: NumPy itself, DLPack on the CPU, the array interface. Never a silent cast."""
 
 from __future__ import annotations
 

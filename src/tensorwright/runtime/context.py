@@ -68,8 +68,12 @@ class Context:
                                                 for d, n in zip(info.shape, shape, strict=False)):
             bind([info], {name: shape})                  # words the error
         self._shapes[number] = shape
-        if all(s is not None for s, i in zip(self._shapes, self._exe.program.inputs, strict=True) if i.shape is not None):
+        if not self._missing_shapes():
             self._set_shapes(self._shapes)
+
+    def _missing_shapes(self) -> list[str]:
+        return [i.name for i, s in zip(self._exe.program.inputs, self._shapes, strict=True)
+                if i.shape is not None and s is None]
 
     def input_shape(self, name: str) -> Shape | None:
         """The shape that is set, None when it is not set yet."""
@@ -113,7 +117,8 @@ class Context:
         owned = [isinstance(w, int) and program.buffers[w].kind == "output" for w in program.output_values]
         plain = (all(owned) and len(set(program.output_values)) == len(owned)
                  and all(b is not None for b in self._exe.input_buffers))
-        self._simple = bound.pieces[0] if plain and len(bound.pieces) == 1 and isinstance(bound.pieces[0], Table) else None
+        only = bound.pieces[0] if len(bound.pieces) == 1 else None
+        self._simple = only if plain and isinstance(only, Table) else None
         if self._simple is not None:
             self._outputs = [(info.name, *spec, where) for info, spec, where in
                              zip(program.outputs, bound.outputs, program.output_values, strict=True)
@@ -168,8 +173,8 @@ class Context:
 
     def _wrong_names(self, feeds: Mapping[str, Any]) -> InputError:
         names = self._exe.input_names
-        missing, extra = [n for n in names if n not in feeds], [str(n) for n in feeds if n not in names]
-        what = "; ".join([f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(extra)}"] * bool(extra))
+        wrong = {"missing": [n for n in names if n not in feeds], "unknown": [str(n) for n in feeds if n not in names]}
+        what = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong.items() if found)
         return InputError(f"the inputs given are not the engine's ({what})", takes=", ".join(names))
 
     def _run_general(self, bound: Bound, arrays: list[Any], given: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -179,7 +184,8 @@ class Context:
         user: dict[int, int] = {}
         opaque: dict[str, Any] = {}
         results: list[Any] = [None] * len(program.outputs)
-        for number, (info, spec, where) in enumerate(zip(program.outputs, bound.outputs, program.output_values, strict=True)):
+        for number, info in enumerate(program.outputs):
+            spec, where = bound.outputs[number], program.output_values[number]
             if spec is None or not isinstance(where, int):
                 if info.name in given:
                     raise InputError(f"output {info.name!r} has no shape before it is computed: it cannot be written "
@@ -236,7 +242,7 @@ class Context:
 
     # running: addresses -------------------------------------------------------------------------------------------
     def bind(self, name: str, address: int) -> None:
-        """Where an input is read from, or an output written to, by `execute`. Dense, C order; the caller keeps it alive."""
+        """Where `execute` reads an input or writes an output: dense memory in C order, kept alive by the caller."""
         program = self._exe.program
         if name not in self._exe.by_name:
             self._info(name, (*program.inputs, *program.outputs), "tensor")
@@ -251,9 +257,8 @@ class Context:
         """Run with the shapes set and the addresses bound."""
         program, bound = self._exe.program, self._bound
         if bound is None or self._active != self._shapes:
-            if any(s is None for s, i in zip(self._shapes, program.inputs, strict=True) if i.shape is not None):
-                raise InputError("shapes are not set: " + ", ".join(i.name for i, s in zip(
-                    program.inputs, self._shapes, strict=True) if s is None), try_="use set_input_shape")
+            if missing := self._missing_shapes():
+                raise InputError(f"shapes are not set: {', '.join(missing)}", try_="use set_input_shape")
             bound = self._set_shapes(self._shapes)
         user: dict[int, int] = {}
         for info, where in [*zip(program.inputs, self._exe.input_buffers, strict=True),
@@ -297,7 +302,8 @@ class Context:
         for info, where in zip(program.outputs, program.output_values, strict=True):
             if isinstance(where, int) and program.buffers[where].kind == "output":
                 user.setdefault(where, address_of(results[info.name]))
-        opaque = {i.name: a for a, i, b in zip(arrays, program.inputs, self._exe.input_buffers, strict=True) if b is None}
+        opaque = {i.name: a for a, i, b in zip(arrays, program.inputs, self._exe.input_buffers, strict=True)
+                  if b is None}
         for buffer, address in user.items():
             bound.point(buffer, address)
         samples = [bound.profile(user, dict(opaque)) for _ in range(max(1, repeats))]

@@ -121,9 +121,9 @@ class Engine:
             if reason is None:
                 return which
             reasons.append(reason)
-        raise InputError("no profile of the engine allows these shapes", given=", ".join(f"{n} {s}" for n, s in shapes.items()),
-                         **{f"profile {k}": r for k, r in enumerate(reasons)},
-                         try_="build with a profile that covers them")  # type: ignore[arg-type]
+        facts: dict[str, Any] = {f"profile {k}": r for k, r in enumerate(reasons)}
+        raise InputError("no profile of the engine allows these shapes", try_="build with a profile that covers them",
+                         given=", ".join(f"{n} {s}" for n, s in shapes.items()), **facts)
 
     def context(self, profile: int | None = None) -> Context:
         """A context of your own, for one thread at a time. profile: number in `profiles`, default the first."""
@@ -139,7 +139,7 @@ class Engine:
         return Context(self._executables[which]).time_steps(feeds, repeats)
 
     def inspect(self, format: str = "text", profile: int = 0, times: Sequence[tuple[str, float]] | None = None) -> str:
-        """What the engine consists of, as "text" or "json". times: result of `profile`, instead of the tuner's times."""
+        """What the engine consists of, as "text" or "json". times: result of `profile`; default the tuner's times."""
         if format not in ("text", "json"):
             raise InputError(f"format {format!r} was asked for", try_='use "text" or "json"')
         program = self._executables[profile].program

@@ -50,7 +50,7 @@ class HostCall:
         if not isinstance(results, tuple):
             results = (results,)
         if len(results) < len(self.outputs):
-            raise PlanError(f"the host operator gave {len(results)} results, {len(self.outputs)} are expected", at=layer)
+            raise PlanError(f"the host operator gave {len(results)} results of {len(self.outputs)}", at=layer)
         for target, result in zip(self.outputs, results, strict=False):
             if isinstance(target, str):
                 opaque[target] = _own(result)

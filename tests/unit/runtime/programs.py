@@ -123,7 +123,8 @@ def chain_reference(x: np.ndarray) -> np.ndarray:
 
 def hosted() -> Plan:
     """t = 2·x; r = reverse(t)·N; y = 2·r; where = nonzero(x): host steps between launches, an opaque output."""
-    buffers = [Buffer("input", 4 * N, "x"), Buffer("arena", 4 * N), Buffer("arena", 4 * N), Buffer("output", 4 * N, "y")]
+    buffers = [Buffer("input", 4 * N, "x"), Buffer("arena", 4 * N), Buffer("arena", 4 * N),
+               Buffer("output", 4 * N, "y")]
     steps = [Launch("twice", "double", (vector(0), vector(1)), (), (N,)),
              HostStep("turn", Reverse(N), (vector(1),), (vector(2),), "a test"),
              Launch("again", "double", (vector(2), vector(3)), (), (N,)),

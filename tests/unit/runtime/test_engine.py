@@ -176,7 +176,8 @@ def test_missing_and_superfluous_inputs():
 
 @pytest.mark.parametrize("y, message", [
     (np.empty(7, "f"), r"float32 \(8,\), the array given for it float32 \(7,\)"), (np.empty(8), "float64"),
-    (np.empty(16, "f")[::2], "not writable, dense"), ([0.0] * 8, "a list"), (np.broadcast_to(np.float32(0), 8), "not writable")])
+    (np.empty(16, "f")[::2], "not writable, dense"), ([0.0] * 8, "a list"),
+    (np.broadcast_to(np.float32(0), 8), "not writable")])
 def test_wrong_output_arrays(y, message):
     with pytest.raises(InputError, match=message):
         Engine(add3()).run(three(), {"y": y})
@@ -233,14 +234,16 @@ def test_a_failing_host_step_says_where():
     steps = list(plan.programs[0].steps)
     steps[1] = replace(steps[1], op=programs.Failing())
     engine = Engine(with_program(plan, steps=tuple(steps)))
-    with pytest.raises(TensorwrightError, match=r"ValueError: the data are not to my liking\n  at   turn\n(.|\n)*float32 \(4,\)"):
+    with pytest.raises(TensorwrightError, match=r"ValueError: the data are not to my liking\n  at   turn\n(.|\n)*"
+                                                r"float32 \(4,\)"):
         engine.run([random(4)])
     with pytest.raises(TensorwrightError):
         engine.run([random(4)])                                             # the context survives
 
 
 @pytest.mark.parametrize("result, message", [
-    (np.zeros(3, np.float32), r"gave float32 \(3,\), float32 \(4,\) is expected"), (np.zeros(4, complex), "complex128")])
+    (np.zeros(3, np.float32), r"gave float32 \(3,\), float32 \(4,\) is expected"),
+    (np.zeros(4, complex), "complex128")])
 def test_a_host_step_must_give_what_was_promised(result, message):
     class Odd(programs.Reverse):
         def reference(self, x):
@@ -266,7 +269,8 @@ def test_opaque_results_do_not_share_the_arena():
         def reference(self, x):
             return x
     plan = hosted()
-    steps = [*plan.programs[0].steps[:1], HostStep("same", Same(), (View(1, 0, (N,), (1,), DType.float32),), ("found",)),
+    steps = [*plan.programs[0].steps[:1],
+             HostStep("same", Same(), (View(1, 0, (N,), (1,), DType.float32),), ("found",)),
              *plan.programs[0].steps[1:3]]
     engine = Engine(with_program(plan, steps=tuple(steps)))
     first = engine.run([random(4)])["where"]
@@ -315,7 +319,8 @@ def test_inspect_text_and_json():
     assert text.index("host steps") < text.index("native steps")
     assert "the size depends on the data" in text and "N 1..1000, best at 8" in text
     data = json.loads(Engine(add3()).inspect("json"))
-    assert data["layers"][0]["gflops"] == pytest.approx(1.0) and data["layers"][0]["gbytes_per_second"] == pytest.approx(8)
+    layer = data["layers"][0]
+    assert layer["gflops"] == pytest.approx(1.0) and layer["gbytes_per_second"] == pytest.approx(8)
     assert data["inputs"][0] == {"name": "a", "dtype": "float32", "shape": ["N"]} and data["host_steps"] == []
     engine = Engine(chain())
     timed = engine.inspect("json", times=engine.profile([random(100)]))
