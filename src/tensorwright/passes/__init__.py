@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..ir import Network
 from .affine import AFFINE
+from .attention import ATTENTION
 from .constants import drop_empty_operands, fold_constants
 from .duplicates import drop_dead, merge_duplicates
 from .epilogue import fuse_epilogues
@@ -13,11 +14,13 @@ from .graph import Graph
 from .identity import IDENTITIES
 from .motion import MOTION, TRANSPOSES
 from .movement import MOVEMENTS
+from .normalization import recognise_normalization
 from .padding import PADDING
 from .pointwise import fuse_pointwise
 from .report import Report
 from .rewrite import Rewrite, apply
 from .tidy import simplify_expressions
+from .types import widen_halves
 
 Pass = Callable[[Graph, Report], None]
 
@@ -39,7 +42,10 @@ def clean(graph: Graph, report: Report) -> None:
 
 #: name for the trace → pass, in the order in which they run
 PASSES: tuple[tuple[str, Pass], ...] = (
+    ("types", widen_halves),
     ("clean", clean),
+    ("normalisation", recognise_normalization),
+    ("attention", rewrites(*IDENTITIES, *MOVEMENTS, *ATTENTION)),
     ("padding", rewrites(*PADDING)),
     ("affine", rewrites(*AFFINE)),
     ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES)),

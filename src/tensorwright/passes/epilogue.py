@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..dtypes import NATIVE
 from ..ir import Layer, Op
 from ..ops import Convolution, ConvTranspose, Fused, MatMul, Pointwise
 from ..ops.expr import Expr, In, operands, size, substitute
@@ -48,6 +49,9 @@ def _obstacle(graph: Graph, source: Layer, value: str, reader: Layer) -> str | N
     if result.shape != wanted.shape:
         return f"the result of {source.name} has shape {result}, the epilogue {wanted}"
     assert isinstance(reader.op, Pointwise)
+    types = [graph.tensor(v) for v in (*reader.inputs, *reader.outputs) if v]
+    if any(t is None or t.dtype not in NATIVE for t in types):
+        return "cores read and write native types only"
     if size(reader.op.expr) > MAX_FUNCTIONS or len(reader.inputs) - 1 > MAX_OPERANDS:
         return f"more than {MAX_FUNCTIONS} functions or {MAX_OPERANDS} operands"
     return None

@@ -134,6 +134,10 @@ class Graph:
         self._put(layer, self._place[before.name])
         return value
 
+    def add_after(self, layer: Layer, op: Op, inputs: tuple[str | None, ...], output: str) -> None:
+        """A new layer that writes an existing value, placed after a layer."""
+        self._put(Layer(op, inputs, (output,), self._layer_name(output), layer.origin), self._place[layer.name])
+
     def replace(self, layer: Layer, result: Operand, origin: tuple[str, ...] = ()) -> list[str]:
         """Let the only output of `layer` come from `result` instead; returns names of layers to look at again.
 

@@ -1,0 +1,209 @@
+"""Recognition of scaled dot-product attention, spelled out as two matrix products around a softmax."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..dtypes import DType
+from ..ir import Layer, TensorType
+from ..ir.pattern import Operand, Refusal, Term, Value, node, term
+from ..ops import Attention, MatMul, Pointwise, Softmax, Transpose
+from ..ops.expr import Apply, Const, Expr, In, operands
+from ..ops.rules import broadcast_shapes
+from .graph import Graph
+from .rewrite import rewrite
+from .simplify import call, number
+from .tidy import tidy
+from .view import Leaves
+
+#: An additive mask that keeps scores this far down leaves them no weight in float32.
+HIDDEN = -1e4
+
+
+@dataclass(frozen=True)
+class Scores:
+    """scale · (q @ k) + mask, as found before the softmax. product: the MatMul layer. masks: added, or None."""
+
+    product: Layer
+    scale: float
+    additive: Expr | None = None
+    keep: Expr | None = None
+
+
+@rewrite(node(MatMul, node((Softmax, Pointwise), name="weights"), "v", name="y"))
+def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | None:
+    """softmax(scale·(q @ kᵀ) + mask) @ v → attention(q, k, v, mask); scale on either side of the product or on q or k
+
+    Where every score of a query is −∞ the softmax gives NaN, attention zeros.
+    """
+    graph = y.graph
+    assert isinstance(graph, Graph)
+    softmax = _softmax(weights)
+    if softmax is None or not isinstance(softmax.op, Softmax) or softmax.op.log:
+        return None
+    if softmax.op.axis != softmax.rank - 1 or softmax.rank < 2 or v.rank < 2:
+        return None
+    (before,) = softmax.inputs
+    assert before is not None
+    leaves = Leaves(graph)
+    found = _scores(leaves, before.name, softmax.shape)
+    if found is None:
+        return None
+    if isinstance(found, Refusal):
+        return found
+    if weights.readers > 1 or softmax.readers > (1 if softmax.name == weights.name else 2):
+        return Refusal("the weights have another reader")
+    if any(d != e for d, e in zip(_leading(graph, found.product), softmax.shape[:-2], strict=True)):
+        return Refusal("the mask makes the scores larger")
+    (q, q_scale), (k, k_scale) = (_unscaled(graph, name or "") for name in found.product.inputs)
+    perm = (*range(k.rank - 2), k.rank - 1, k.rank - 2)
+    if min(q.rank, k.rank) < 2:
+        return None
+    mask = _mask(graph, leaves, found, softmax)
+    scale = found.scale * q_scale * k_scale
+    if mask is not None and scale != 0 and not math.isfinite(scale):
+        return Refusal(f"the scores are scaled by {scale}")
+    attention = Attention(scale)
+    causal = _is_causal(mask)
+    if causal:
+        mask, attention = None, replace(attention, causal=True)
+    inputs: list[Operand] = [q, term(Transpose(perm), k), v, *([mask] if mask is not None else [])]
+    return term(attention, *inputs, type=y.type)
+
+
+def _softmax(weights: Value) -> Value | None:
+    """The softmax behind the attention weights: they themselves, or where(isnan(s), 0, s) of it."""
+    if isinstance(weights.op, Softmax):
+        return weights
+    read = [v for v in weights.inputs if v is not None and v.array is None]
+    if len(read) != 1 or read[0].layer is None or not isinstance(weights.op, Pointwise):
+        return None
+    leaves = Leaves(weights.graph)  # type: ignore[arg-type]
+    s = leaves.leaf(read[0].name)
+    guarded = call("where", call("isnan", s, dtype=DType.bool), number(0, s), s)
+    return read[0] if leaves.of_layer(weights.name) == guarded and isinstance(read[0].op, Softmax) else None
+
+
+def _scores(leaves: Leaves, value: str, shape: tuple) -> Scores | Refusal | None:
+    """value as scale·(q @ k) + mask; None when it is something else."""
+    graph = leaves.graph
+    layer = graph.producer(value)
+    t = graph.tensor(value)
+    if layer is None or t is None or t.rank != len(shape) or not isinstance(layer.op, (MatMul, Pointwise)):
+        return None
+    if isinstance(layer.op, MatMul):
+        found: Scores | Refusal | None = Scores(layer, 1.0)
+    else:
+        e = leaves.of_layer(value)
+        found = None if e is None else _peel(leaves, e, shape)
+    if isinstance(found, Scores) and (len(graph.readers(value)) > 1 or graph.is_output(value)):
+        return Refusal("the scores have another reader")
+    return found
+
+
+def _peel(leaves: Leaves, e: Expr, shape: tuple) -> Scores | Refusal | None:
+    name = leaves.name(e)
+    if name is not None:
+        return _scores(leaves, name, shape)
+    if not isinstance(e, Apply):
+        return None
+    if e.fn in ("mul", "div"):
+        for x, c in (e.args, e.args[::-1])[: 2 if e.fn == "mul" else 1]:
+            if isinstance(c, Const):
+                found = _peel(leaves, x, shape)
+                if not isinstance(found, Scores):
+                    return found
+                if found.additive is not None or found.keep is not None:
+                    return Refusal("scores are scaled after the mask is applied")
+                return replace(found, scale=found.scale * c.value if e.fn == "mul" else found.scale / c.value)
+    if e.fn == "add":
+        for x, mask in (e.args, e.args[::-1]):
+            found = _peel(leaves, x, shape)
+            if isinstance(found, Scores):
+                if found.keep is not None:
+                    return Refusal("a mask is added after scores were replaced")
+                return replace(found, additive=mask if found.additive is None else call("add", found.additive, mask))
+            if found is not None:
+                return found
+    if e.fn == "where":
+        keep, x, fill = e.args
+        for condition, scores, hidden in ((keep, x, fill), (call("not", keep), fill, x)):
+            if isinstance(hidden, Const):
+                found = _peel(leaves, scores, shape)
+                return _hide(found, condition, hidden) if isinstance(found, Scores) else found
+    return None
+
+
+def _hide(found: Scores, keep: Expr, hidden: Const) -> Scores | Refusal:
+    """Scores of which those not kept are replaced by a number."""
+    if hidden.value == -math.inf:
+        return replace(found, keep=keep if found.keep is None else call("and", found.keep, keep))
+    if hidden.value > HIDDEN:
+        return Refusal(f"hidden scores are {hidden.value:g}, which leaves them some weight")
+    if found.keep is not None:
+        return Refusal("scores are replaced twice, by different numbers")
+    added = call("where", keep, number(0, hidden), hidden)
+    return replace(found, additive=added if found.additive is None else call("add", found.additive, added))
+
+
+def _leading(graph: Graph, product: Layer) -> tuple:
+    t = graph.tensor(product.outputs[0])
+    assert t is not None
+    return t.shape[:-2]
+
+
+def _unscaled(graph: Graph, name: str) -> tuple[Value, float]:
+    """A factor of the product without multiplication by a scalar: (x, c) of x·c. Looks through transposes, too."""
+    scale = 1.0
+    while True:
+        leaves = Leaves(graph)
+        e = leaves.of_layer(name)
+        if not (isinstance(e, Apply) and e.fn in ("mul", "div")):
+            return Value(graph, name), scale
+        x, c = e.args if isinstance(e.args[1], Const) or e.fn == "div" else e.args[::-1]
+        if not (isinstance(x, In) and isinstance(c, Const)) or \
+                graph.types[leaves.names[x.index]] != graph.types[name]:
+            return Value(graph, name), scale
+        name, scale = leaves.names[x.index], scale * c.value if e.fn == "mul" else scale / c.value
+
+
+def _mask(graph: Graph, leaves: Leaves, found: Scores, softmax: Value) -> Operand:
+    """The mask as one operand: additive, or bool where scores are replaced by −∞."""
+    e = found.additive
+    if found.keep is not None:
+        e = found.keep if e is None else call("where", found.keep, e, number(-math.inf, e))
+    if e is None:
+        return None
+    if isinstance(e, Const):
+        return np.full((1, 1), e.value, e.dtype.numpy)
+    name = leaves.name(e)
+    if name is not None:
+        return Value(graph, name)
+    read = [leaves.names[x.index] for x in operands(e)]
+    shape = broadcast_shapes(*(graph.types[n].shape for n in read))  # type: ignore[union-attr]
+    e, names = tidy(graph, e, leaves.names, shape)
+    if isinstance(e, In):
+        return Value(graph, names[e.index])
+    if all(n in graph.constants for n in names):
+        return Pointwise(e).reference(*(graph.constants[n] for n in names))
+    return term(Pointwise(e), *(Value(graph, n) for n in names), type=TensorType(shape, e.dtype))
+
+
+def _is_causal(mask: Operand) -> bool:
+    """Whether a constant mask hides exactly the keys after each query, for as many keys as queries."""
+    array = mask.array if isinstance(mask, Value) else mask
+    if not isinstance(array, np.ndarray) or array.ndim < 2 or any(d != 1 for d in array.shape[:-2]):
+        return False
+    square = array.reshape(array.shape[-2:])
+    if square.shape[0] != square.shape[1] or square.shape[0] < 2:
+        return False
+    past = np.tri(square.shape[0], dtype=bool)
+    if square.dtype == bool:
+        return bool((square == past).all())
+    return bool((square[past] == 0).all() and (square[~past] <= HIDDEN).all())
+
+
+ATTENTION = (recognise_attention,)

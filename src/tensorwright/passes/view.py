@@ -1,0 +1,66 @@
+"""Looking through element-wise layers: a value as an expression of other values, however many layers spell it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..dtypes import DType
+from ..ops import Pointwise
+from ..ops.expr import Expr, In, operands, size, substitute
+from .graph import Graph
+from .simplify import simplify
+from .tidy import scalar
+
+#: Expressions of more functions than this are not looked into any further.
+LARGE = 200
+
+
+class Leaves:
+    """Values that expressions are made of; In(i) stands for names[i]."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.names: list[str] = []
+
+    def leaf(self, name: str) -> In:
+        t = self.graph.tensor(name)
+        assert t is not None
+        return self.placeholder(name, t.dtype)
+
+    def placeholder(self, name: str, dtype: DType) -> In:
+        """A leaf for a value that does not exist yet."""
+        if name not in self.names:
+            self.names.append(name)
+        return In(self.names.index(name), dtype)
+
+    def name(self, e: Expr) -> str | None:
+        """The value that e is, when it is a leaf."""
+        return self.names[e.index] if isinstance(e, In) else None
+
+    def of_layer(self, value: str) -> Expr | None:
+        """value as its layer computes it; None when no Pointwise layer does."""
+        layer = self.graph.producer(value)
+        if layer is None or not isinstance(layer.op, Pointwise):
+            return None
+        parts: list[Expr] = []
+        for name in layer.inputs:
+            array = self.graph.constants.get(name) if name is not None else None
+            assert name is not None
+            parts.append((scalar(array) if array is not None else None) or self.leaf(name))
+        return simplify(substitute(layer.op.expr, parts))
+
+    def expression(self, value: str, through: Collection[str]) -> Expr:
+        """value as its layer computes it, and the values in `through` as their layers do."""
+        e, opened = self.of_layer(value) or self.leaf(value), {value}
+        while True:
+            inner: dict[int, Expr] = {}
+            for x in operands(e):
+                name = self.names[x.index]
+                if name in through and name not in opened:
+                    part = self.of_layer(name)
+                    if part is not None:
+                        inner[x.index] = part
+                        opened.add(name)
+            if not inner or size(e) > LARGE:
+                return simplify(e)
+            e = substitute(e, [inner.get(i) or self.leaf(n) for i, n in enumerate(list(self.names))])
