@@ -103,7 +103,8 @@ def _symbols(network: Network) -> dict[str, int]:
     return found
 
 
-def _bind(network: Network, name: str, triple: tuple[tuple[int, ...], ...], bound: dict[str, tuple[int, int, int]]) -> None:
+def _bind(network: Network, name: str, triple: tuple[tuple[int, ...], ...],
+          bound: dict[str, tuple[int, int, int]]) -> None:
     """Ranges of the symbols of one input. InputError when the range contradicts the model or another input."""
     t = network.types[name]
     if not isinstance(t, TensorType):
@@ -118,5 +119,6 @@ def _bind(network: Network, name: str, triple: tuple[tuple[int, ...], ...], boun
         elif isinstance(d, Expr) and str(d).isidentifier():
             symbol = str(d)
             if bound.setdefault(symbol, (lo, opt, hi)) != (lo, opt, hi):
-                raise InputError(f"input {name!r}: axis {axis} ({symbol}) is given as {lo}..{hi} tuned for {opt}, another "
-                                 f"input gives {bound[symbol][0]}..{bound[symbol][2]} tuned for {bound[symbol][1]}", model=t)
+                a, b, c = bound[symbol]
+                raise InputError(f"input {name!r}: axis {axis} ({symbol}) is {lo}..{hi} tuned for {opt}, another input "
+                                 f"gives {a}..{c} tuned for {b}", model=t)

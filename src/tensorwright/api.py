@@ -1,0 +1,119 @@
+"""The short door: a model in, an engine out.
+
+Imports happen inside the functions: reading this file must cost nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from .errors import PlanError, UnsupportedError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from .builder.options import Progress
+    from .builder.profiles import ShapeRange
+    from .ir import Network
+    from .plan.records import Plan
+    from .runtime import Engine
+
+    Model = Union[str, os.PathLike[str], bytes, onnx.ModelProto, Network]
+
+_log = logging.getLogger("tensorwright")
+
+
+def build(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None, precision: str = "fp32", device: str = "cpu",
+          threads: int | None = None, tune_budget: float | None = None, verify: bool = True,
+          timing_cache: str | Path | bool | None = None, progress: Progress | None = None,
+          name: str | None = None, **options: Any) -> Engine:
+    """Compile a model for this machine, tune it, verify it.
+
+    model          an ONNX file's path, its bytes, a ModelProto, or a `Network`
+    shapes         input → shape; or → (min, opt, max) shapes; or → a list of such triples, one profile each.
+                   Dynamic dimensions left out get a default: axis 0 from 1 to 8 tuned for 1, other axes from 1 to 512
+                   tuned for 64; the log says so
+    precision      "fp32", the only one in this version
+    device         "cpu", the only one in this version
+    threads        size of the team the engine runs on; None: all usable cores
+    tune_budget    seconds to spend on timing kernels; None: no bound, 0: none, take the analytical model's choice
+    verify         compare with the reference before returning (VerificationError when they differ too much)
+    timing_cache   file that keeps timings; None: one in the user's cache folder; False: none
+    progress       called with (phase, fraction done, seconds left or None)
+    name           of the engine
+    options        any other field of `builder.BuildOptions`: tolerance, seed, replay, feeds
+
+    Raises ModelError, UnsupportedError, InputError (shapes), BuildError, VerificationError.
+    """
+    return _engine(compile_plan(model, shapes=shapes, precision=precision, device=device, threads=threads,
+                                tune_budget=tune_budget, verify=verify, timing_cache=timing_cache, progress=progress,
+                                name=name, **options), threads)
+
+
+def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None, precision: str = "fp32",
+                 device: str = "cpu", **options: Any) -> Plan:
+    """What `build` makes an engine of: the plan, as data. The same parameters."""
+    supported(precision, device)
+    from . import builder
+    from .builder.profiles import fixed_shapes, profiles_of
+    from .ir import Network
+    shapes = dict(shapes or {})
+    if isinstance(model, Network):
+        network = model
+    else:
+        from . import importer
+        network = importer.load(model, fixed_shapes(shapes))
+    profiles = profiles_of(network, shapes)
+    return builder.build(network, builder.BuildOptions(profiles=profiles, **options))
+
+
+def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | None = None) -> Engine:
+    """The engine of a plan file.
+
+    strict    refuse (PlanError) a plan made on another kind of machine or by another version. Otherwise such a plan is
+              tuned again, which takes as long as a build, and a warning says so
+    threads   size of the team; None: as the plan was tuned for
+
+    Raises PlanError for damaged files.
+    """
+    return _engine(load_plan(path, strict=strict), threads)
+
+
+def load_plan(path: str | os.PathLike[str], *, strict: bool = False) -> Plan:
+    """The plan of a file, made fit for this machine."""
+    from .plan.file import read
+    return fit(read(path, strict=strict), strict=strict, label=os.fspath(path))
+
+
+def fit(plan: Plan, *, strict: bool = False, label: str = "the plan",
+        note: Callable[[str], None] = _log.warning) -> Plan:
+    """The plan itself when it runs here as it is; else compiled anew for this machine, or PlanError when strict."""
+    from .device.cpu import describe
+    from .plan.keys import why_rebuild
+    reason = why_rebuild(plan, describe(), strict)
+    if reason is None:
+        return plan
+    if strict:
+        raise PlanError(f"the plan does not run here as it is: {reason}", at=label,
+                        try_="load it without strict to tune it again, or build it from the model on this machine")
+    note(f"{label} is tuned again for this machine: {reason}")
+    from . import builder
+    return builder.rebuild(plan)
+
+
+def supported(precision: str, device: str) -> None:
+    """UnsupportedError for what this version cannot do."""
+    if precision.lower() not in ("fp32", "float32"):
+        raise UnsupportedError(f"precision {precision!r} is not in this version",
+                               try_='precision="fp32"; float16 and bfloat16 models run, computed in float32')
+    if device.lower() != "cpu":
+        raise UnsupportedError(f"device {device!r} is not in this version", try_='device="cpu"')
+
+
+def _engine(plan: Plan, threads: int | None) -> Engine:
+    from .runtime import Engine
+    return Engine(plan, threads=threads)

@@ -1,0 +1,176 @@
+"""Builder: makes networks and configurations, and builds engines of them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, TensorwrightError, UnsupportedError
+from ..plan.records import Plan
+from .callbacks import IProgressMonitor, guarded
+from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
+from .enums import BuilderFlag, EngineCapability, NetworkDefinitionCreationFlag
+from .foundation import IHostMemory
+from .logger import ILogger, say
+from .network import INetworkDefinition
+
+if TYPE_CHECKING:
+    from .engine import ICudaEngine
+
+
+class Cancelled(Exception):
+    """The progress monitor asked the build to stop."""
+
+
+class Builder:
+    """The entry point for building. Keeps the logger."""
+
+    def __init__(self, logger: ILogger) -> None:
+        self.logger = logger
+        self.max_threads = 1
+
+    def create_network(self, flags: int = 0) -> INetworkDefinition:
+        """flags: bits of NetworkDefinitionCreationFlag. Batch is always explicit."""
+        allowed = sum(1 << int(f) for f in NetworkDefinitionCreationFlag)
+        if int(flags) & ~allowed:
+            say(self.logger, ILogger.WARNING, f"create_network: unknown bits in flags {int(flags):#b} are ignored")
+        return INetworkDefinition(self, int(flags) & allowed)
+
+    def create_builder_config(self) -> IBuilderConfig:
+        return IBuilderConfig()
+
+    def create_optimization_profile(self) -> IOptimizationProfile:
+        return IOptimizationProfile()
+
+    @property
+    def platform_has_tf32(self) -> bool:
+        return False
+
+    @property
+    def platform_has_fast_fp16(self) -> bool:
+        return False
+
+    @property
+    def platform_has_fast_int8(self) -> bool:
+        return False
+
+    @property
+    def num_DLA_cores(self) -> int:
+        return 0
+
+    @property
+    def max_DLA_batch_size(self) -> int:
+        return 0
+
+    def reset(self) -> None:
+        self.max_threads = 1
+
+    def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
+        """Whether shapes and profiles fit; the build itself may still fail."""
+        try:
+            check_wishes(config, self.logger)
+            config._made_profiles(network._finish())
+        except TensorwrightError as error:
+            say(self.logger, ILogger.ERROR, str(error))
+            return False
+        return True
+
+    def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
+        """The plan as bytes; None, with an error in the log, when the build fails."""
+        from .engine import serialized
+        plan = self._build(network, config)
+        return None if plan is None else serialized(plan)
+
+    def build_engine_with_config(self, network: INetworkDefinition, config: IBuilderConfig) -> ICudaEngine | None:
+        """The engine; None, with an error in the log, when the build fails."""
+        from .engine import ICudaEngine
+        plan = self._build(network, config)
+        return None if plan is None else ICudaEngine(plan, self.logger)
+
+    def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan | None:
+        try:
+            return built(network, config, self.logger)
+        except TensorwrightError as error:
+            say(self.logger, ILogger.ERROR, str(error))
+        except Cancelled:
+            say(self.logger, ILogger.WARNING, "the build was cancelled by the progress monitor")
+        except Exception as error:          # a defect of ours: TensorRT's contract is still None and a log entry
+            say(self.logger, ILogger.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        return None
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
+    """UnsupportedError for what cannot be ignored; a log entry for permissions that are not made use of."""
+    if config.engine_capability is not EngineCapability.STANDARD:
+        raise UnsupportedError(f"{config.engine_capability} is not in this version")
+    for flag in (BuilderFlag.REFIT, BuilderFlag.STRIP_PLAN, BuilderFlag.WEIGHT_STREAMING, BuilderFlag.REFIT_IDENTICAL,
+                 BuilderFlag.REFIT_INDIVIDUAL, BuilderFlag.VERSION_COMPATIBLE):
+        if config.get_flag(flag):
+            raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
+    for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8):
+        if config.get_flag(flag):
+            say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
+
+
+def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) -> Plan:
+    """The plan. Raises TensorwrightError, or Cancelled."""
+    from .. import builder
+    check_wishes(config, logger)
+    records = network._finish()
+    profiles = config._made_profiles(records)
+    for profile in config._profiles:
+        for name in profile._shapes:
+            if name not in records.inputs:
+                raise InputError(f"a profile names {name!r}, which is not an input", inputs=", ".join(records.inputs))
+    level = min(max(int(config.builder_optimization_level), 0), 5)
+    progress = Watcher(config.progress_monitor) if config.progress_monitor is not None else None
+    with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
+        cache: Path | bool | None = None
+        if config.get_flag(BuilderFlag.DISABLE_TIMING_CACHE):
+            cache = False
+        elif config._cache is not None:
+            cache = Path(folder) / "timing.json"
+            if config._cache._content:
+                cache.write_bytes(config._cache._content)
+        plan = builder.build(records, builder.BuildOptions(
+            profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
+            name=network.name))
+        if config._cache is not None and isinstance(cache, Path) and cache.is_file():
+            config._cache._content = cache.read_bytes()
+    if progress is not None:
+        progress.finish()
+    from .engine import VERBOSITY
+    return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name})
+
+
+class Watcher:
+    """Tells an IProgressMonitor what the builder reports: phases, each of 100 steps."""
+
+    STEPS = 100
+
+    def __init__(self, monitor: IProgressMonitor) -> None:
+        self.monitor, self.phase, self.step = monitor, "", -1
+
+    def __call__(self, phase: str, fraction: float, eta: float | None) -> None:
+        if phase != self.phase:
+            self.finish()
+            self.phase, self.step = phase, -1
+            guarded(self.monitor.phase_start, phase, None, self.STEPS)
+        step = min(int(fraction * self.STEPS), self.STEPS - 1)
+        if step > self.step:
+            self.step = step
+            if not guarded(self.monitor.step_complete, phase, step, failed=False):
+                raise Cancelled
+
+    def finish(self) -> None:
+        if self.phase:
+            guarded(self.monitor.phase_finish, self.phase)
+            self.phase = ""

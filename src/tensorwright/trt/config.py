@@ -1,0 +1,162 @@
+"""IBuilderConfig, IOptimizationProfile and ITimingCache: what a build is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ..dims import Expr
+from ..errors import InputError
+from ..ir import Network, TensorType
+from ..plan.records import Profile
+from .callbacks import IProgressMonitor
+from .enums import (
+    BuilderFlag,
+    DeviceType,
+    EngineCapability,
+    HardwareCompatibilityLevel,
+    MemoryPoolType,
+    ProfilingVerbosity,
+)
+from .foundation import Dims, IHostMemory, Shape
+
+#: Seconds of tuning per builder_optimization_level; None: as long as it takes.
+TUNE_BUDGET: tuple[float | None, ...] = (0.0, 5.0, 20.0, None, None, None)
+
+
+class IOptimizationProfile:
+    """Smallest, usual and largest shape of each input with run-time dimensions."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self.extra_memory_target = 1.0
+
+    def set_shape(self, input: str, min: Shape, opt: Shape, max: Shape) -> None:
+        """RuntimeError when the three contradict each other."""
+        triple = (tuple(min), tuple(opt), tuple(max))
+        if len({len(shape) for shape in triple}) != 1:
+            raise RuntimeError(f"profile of {input!r}: min, opt and max differ in rank: {triple}")
+        if any(not 0 <= a <= b <= c for a, b, c in zip(*triple, strict=True)):
+            raise RuntimeError(f"profile of {input!r}: min <= opt <= max does not hold: {triple}")
+        self._shapes[input] = triple
+
+    def get_shape(self, input: str) -> list[Dims]:
+        """[min, opt, max], or an empty list when none was set."""
+        return [Dims(shape) for shape in self._shapes.get(input, ())]
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _profile(self, network: Network) -> Profile:
+        """The ranges of the network's symbols. InputError when one has none, or two inputs disagree."""
+        from ..builder.profiles import profiles_of
+        names = set(network.inputs)
+        return profiles_of(network, {n: triple for n, triple in self._shapes.items() if n in names}, default=False)[0]
+
+
+class ITimingCache:
+    """Timings of tactics, as bytes. Made by IBuilderConfig.create_timing_cache."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self._content = content
+
+    def serialize(self) -> IHostMemory:
+        return IHostMemory(self._content)
+
+    def combine(self, input_cache: ITimingCache, ignore_mismatch: bool) -> bool:
+        """Add another cache's timings. Timings of other machines lie beside this machine's and are not used here."""
+        try:
+            both = [json.loads(c) for c in (self._content, input_cache._content) if c]
+        except ValueError:
+            return False
+        self._content = json.dumps(merged(*both)).encode() if both else b""
+        return True
+
+    def reset(self) -> bool:
+        self._content = b""
+        return True
+
+
+def merged(first: dict, second: dict | None = None) -> dict:
+    """Both trees of dictionaries in one; the second's leaves win."""
+    result = dict(first)
+    for key, value in (second or {}).items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+class IBuilderConfig:
+    """Options of a build. Unknown or unsupported wishes are refused when the build starts, with a log entry."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.flags = 1 << int(BuilderFlag.TF32)
+        self.avg_timing_iterations = 1
+        self.builder_optimization_level = 3
+        self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+        self.default_device_type = DeviceType.GPU
+        self.engine_capability = EngineCapability.STANDARD
+        self.hardware_compatibility_level = HardwareCompatibilityLevel.NONE
+        self.progress_monitor: IProgressMonitor | None = None
+        self.profile_stream = 0
+        self.max_aux_streams = 0
+        self.DLA_core = -1
+        self._profiles: list[IOptimizationProfile] = []
+        self._pools: dict[MemoryPoolType, int] = {}
+        self._cache: ITimingCache | None = None
+
+    def set_flag(self, flag: BuilderFlag) -> None:
+        self.flags |= 1 << int(flag)
+
+    def clear_flag(self, flag: BuilderFlag) -> None:
+        self.flags &= ~(1 << int(flag))
+
+    def get_flag(self, flag: BuilderFlag) -> bool:
+        return bool(self.flags >> int(flag) & 1)
+
+    def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
+        self._pools[pool] = int(pool_size)
+
+    def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
+        """The workspace's default is all memory of the machine; pools of other devices have none."""
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return self._pools.get(pool, whole if pool is MemoryPoolType.WORKSPACE else 0)
+
+    def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
+        """The profile's index."""
+        self._profiles.append(profile)
+        return len(self._profiles) - 1
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return len(self._profiles)
+
+    def create_timing_cache(self, serialized_timing_cache: Any) -> ITimingCache:
+        """Empty bytes make a new cache."""
+        return ITimingCache(bytes(serialized_timing_cache))
+
+    def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
+        self._cache = cache
+        return True
+
+    def get_timing_cache(self) -> ITimingCache | None:
+        return self._cache
+
+    def _made_profiles(self, network: Network) -> tuple[Profile, ...]:
+        """InputError when the network has run-time dimensions and there is no profile for them."""
+        dynamic = [n for n in network.inputs if isinstance(t := network.types[n], TensorType)
+                   and any(isinstance(d, Expr) for d in t.shape)]
+        if dynamic and not self._profiles:
+            raise InputError(f"input {dynamic[0]!r} has run-time dimensions and there is no optimization profile",
+                             try_="builder.create_optimization_profile(), set_shape, config.add_optimization_profile")
+        return tuple(p._profile(network) for p in self._profiles) or (Profile(),)
+
+    def __enter__(self) -> IBuilderConfig:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass

@@ -1,0 +1,242 @@
+"""Runtime and ICudaEngine: plans become engines, and say what they take and give."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dims import Expr, evaluate
+from ..errors import TensorwrightError
+from ..plan.records import Plan, TensorInfo
+from ..runtime import Engine
+from .enums import (
+    DataType,
+    EngineCapability,
+    ExecutionContextAllocationStrategy,
+    HardwareCompatibilityLevel,
+    ProfilingVerbosity,
+    TensorFormat,
+    TensorIOMode,
+    TensorLocation,
+)
+from .foundation import Dims, IHostMemory, theirs
+from .logger import ILogger, say
+
+if TYPE_CHECKING:
+    from .context import IExecutionContext
+    from .inspector import EngineInspector
+
+#: Where a plan remembers what IBuilderConfig.profiling_verbosity was.
+VERBOSITY = "profiling_verbosity"
+
+
+def serialized(plan: Plan) -> IHostMemory:
+    """The bytes of the plan's file."""
+    from ..runtime.store import save
+    with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
+        path = Path(folder) / "engine.plan"
+        save(plan, path)
+        return IHostMemory(path.read_bytes())
+
+
+class Runtime:
+    """Makes engines of serialized plans."""
+
+    def __init__(self, logger: ILogger) -> None:
+        self.logger = logger
+        self.max_threads = 1
+        self.engine_host_code_allowed = False
+        self.DLA_core = -1
+        self.temporary_directory: str | None = None
+
+    @property
+    def num_DLA_cores(self) -> int:
+        return 0
+
+    def deserialize_cuda_engine(self, serialized_engine: Any) -> ICudaEngine | None:
+        """The engine; None, with an error in the log, when the bytes are not a sound plan.
+
+        A plan made on another machine or by another version is tuned again; the log says so.
+        """
+        from ..api import fit
+        from ..plan.file import read
+        try:
+            with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:
+                path = Path(folder) / "engine.plan"
+                path.write_bytes(serialized_engine)
+                plan = fit(read(path), note=lambda text: say(self.logger, ILogger.WARNING, text))
+            return ICudaEngine(plan, self.logger)
+        except (TensorwrightError, OSError) as error:
+            say(self.logger, ILogger.ERROR, str(error))
+            return None
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+class ICudaEngine:
+    """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
+
+    def __init__(self, plan: Plan, logger: ILogger) -> None:
+        self._engine = Engine(plan)
+        self._plan, self._logger = plan, logger
+        self._tensors: dict[str, TensorInfo] = {}
+        self._input_names = tuple(i.name for i in self._engine.inputs)
+        for info in (*self._engine.inputs, *self._engine.outputs):
+            self._tensors.setdefault(info.name, info)
+        self._names = list(self._tensors)
+
+    def _known(self, name: str) -> TensorInfo | None:
+        info = self._tensors.get(name)
+        if info is None:
+            say(self._logger, ILogger.ERROR, f"the engine has no tensor {name!r}; it has {', '.join(self._names)}")
+        return info
+
+    # ---- the engine as a whole
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._plan.programs[0].steps)
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return len(self._engine.profiles)
+
+    @property
+    def device_memory_size(self) -> int:
+        """Bytes of working memory of a context, for the largest profile."""
+        return max(p.arena_bytes for p in self._plan.programs)
+
+    device_memory_size_v2 = device_memory_size
+
+    def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
+        return self._plan.programs[profile_index].arena_bytes
+
+    @property
+    def refittable(self) -> bool:
+        return False
+
+    @property
+    def engine_capability(self) -> EngineCapability:
+        return EngineCapability.STANDARD
+
+    @property
+    def hardware_compatibility_level(self) -> HardwareCompatibilityLevel:
+        return HardwareCompatibilityLevel.NONE
+
+    @property
+    def num_aux_streams(self) -> int:
+        return 0
+
+    @property
+    def tactic_sources(self) -> int:
+        return 0
+
+    @property
+    def has_implicit_batch_dimension(self) -> bool:
+        return False
+
+    @property
+    def profiling_verbosity(self) -> ProfilingVerbosity:
+        return ProfilingVerbosity[self._plan.metadata.get(VERBOSITY, ProfilingVerbosity.LAYER_NAMES_ONLY.name)]
+
+    def serialize(self) -> IHostMemory:
+        return serialized(self._plan)
+
+    def create_execution_context(self, strategy: ExecutionContextAllocationStrategy =
+                                 ExecutionContextAllocationStrategy.STATIC) -> IExecutionContext | None:
+        """A context with memory of its own; None, with an error in the log, when that cannot be had."""
+        from .context import IExecutionContext
+        if strategy is ExecutionContextAllocationStrategy.USER_MANAGED:
+            say(self._logger, ILogger.ERROR, f"{strategy} is not in this version: contexts own their memory")
+            return None
+        try:
+            return IExecutionContext(self)
+        except (TensorwrightError, MemoryError) as error:
+            say(self._logger, ILogger.ERROR, str(error))
+            return None
+
+    def create_engine_inspector(self) -> EngineInspector:
+        from .inspector import EngineInspector
+        return EngineInspector(self)
+
+    # ---- its tensors
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self._names)
+
+    def get_tensor_name(self, index: int) -> str | None:
+        return self._names[index] if 0 <= index < len(self._names) else None
+
+    def __getitem__(self, index: int) -> str:
+        return self._names[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def get_tensor_mode(self, name: str) -> TensorIOMode:
+        if self._known(name) is None:
+            return TensorIOMode.NONE
+        return TensorIOMode.INPUT if name in self._input_names else TensorIOMode.OUTPUT
+
+    def get_tensor_shape(self, name: str) -> Dims:
+        """-1 for sizes that only run time knows; an invalid Dims for an unknown name."""
+        info = self._known(name)
+        if info is None or info.shape is None:
+            return Dims.invalid()
+        return Dims(-1 if isinstance(d, Expr) else d for d in info.shape)
+
+    def get_tensor_dtype(self, name: str) -> DataType:
+        info = self._known(name)
+        return DataType.FLOAT if info is None or info.dtype is None else theirs(info.dtype)
+
+    def get_tensor_location(self, name: str) -> TensorLocation:
+        return TensorLocation.DEVICE
+
+    def is_shape_inference_io(self, name: str) -> bool:
+        """False: no tensor's values are needed to know shapes before running."""
+        return False
+
+    def get_tensor_bytes_per_component(self, name: str, profile_index: int = 0) -> int:
+        info = self._known(name)
+        return -1 if info is None or info.dtype is None else info.dtype.itemsize
+
+    def get_tensor_components_per_element(self, name: str, profile_index: int = 0) -> int:
+        return -1 if self._known(name) is None else 1
+
+    def get_tensor_format(self, name: str, profile_index: int = 0) -> TensorFormat:
+        return TensorFormat.LINEAR
+
+    def get_tensor_format_desc(self, name: str, profile_index: int = 0) -> str:
+        info = self._known(name)
+        return "" if info is None else f"Row-major linear {info.dtype} format"
+
+    def get_tensor_vectorized_dim(self, name: str, profile_index: int = 0) -> int:
+        return -1
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Dims]:
+        """[min, opt, max] of an input; invalid Dims when the name or the index is wrong."""
+        info = self._known(name)
+        if info is None or info.shape is None or name not in self._input_names \
+                or not 0 <= profile_index < self.num_optimization_profiles:
+            return [Dims.invalid()] * 3
+        profile = self._engine.profiles[profile_index]
+        return [Dims(evaluate(d, env) for d in info.shape)
+                for env in (profile.minimum(), profile.optimum(), profile.maximum())]
+
+    def __enter__(self) -> ICudaEngine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+

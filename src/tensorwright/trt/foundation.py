@@ -1,0 +1,232 @@
+"""Shapes, weights, byte buffers and element types, as TensorRT's Python API has them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator
+from typing import Any, Union, overload
+
+import numpy as np
+
+from ..dtypes import DType
+from .enums import DataType
+
+float32, float16, int8, int32 = DataType.FLOAT, DataType.HALF, DataType.INT8, DataType.INT32
+bool, uint8, int64, bfloat16 = DataType.BOOL, DataType.UINT8, DataType.INT64, DataType.BF16
+fp8, int4, fp4, e8m0 = DataType.FP8, DataType.INT4, DataType.FP4, DataType.E8M0
+
+_TO_OURS = {DataType.FLOAT: DType.float32, DataType.HALF: DType.float16, DataType.INT8: DType.int8,
+            DataType.INT32: DType.int32, DataType.BOOL: DType.bool, DataType.UINT8: DType.uint8,
+            DataType.FP8: DType.float8_e4m3fn, DataType.BF16: DType.bfloat16, DataType.INT64: DType.int64,
+            DataType.INT4: DType.int4, DataType.FP4: DType.float4_e2m1, DataType.E8M0: DType.float8_e8m0,
+            DataType.DOUBLE: DType.float64, DataType.INT16: DType.int16, DataType.UINT16: DType.uint16,
+            DataType.UINT32: DType.uint32, DataType.UINT64: DType.uint64}
+_TO_THEIRS = {ours: theirs for theirs, ours in _TO_OURS.items()}
+_NO_NUMPY = {DataType.BF16, DataType.FP8, DataType.INT4, DataType.FP4, DataType.E8M0}
+
+
+def ours(dtype: DataType) -> DType:
+    return _TO_OURS[dtype]
+
+
+def theirs(dtype: DType) -> DataType:
+    """TypeError for strings and complex numbers, which have no DataType."""
+    if dtype not in _TO_THEIRS:
+        raise TypeError(f"{dtype} has no DataType")
+    return _TO_THEIRS[dtype]
+
+
+def volume(iterable: Iterable[int]) -> int:
+    """The product of the sizes; 1 when there are none."""
+    result = 1
+    for d in iterable:
+        result *= d
+    return result
+
+
+def nptype(trt_type: DataType) -> Any:
+    """The NumPy scalar type of a DataType. TypeError for those that NumPy lacks (bfloat16, fp8, 4-bit types)."""
+    if trt_type in _NO_NUMPY:
+        raise TypeError(f"{trt_type} has no NumPy counterpart")
+    return np.bool_ if trt_type is DataType.BOOL else ours(trt_type).numpy.type
+
+
+class Dims:
+    """A shape: a sequence of at most 8 integers, -1 where only run time knows. Tuples and lists serve in its place."""
+
+    MAX_DIMS = 8
+
+    def __init__(self, shape: Iterable[int] = ()) -> None:
+        self._dims: list[int] | None = [int(d) for d in shape]
+        if len(self._dims) > self.MAX_DIMS:
+            raise ValueError(f"a shape has at most {self.MAX_DIMS} dimensions, not {len(self._dims)}")
+
+    @classmethod
+    def invalid(cls) -> Dims:
+        """What stands for "no such shape": `len()` of it is refused, `is_valid` is False, it prints as (-1,)."""
+        dims = cls()
+        dims._dims = None
+        return dims
+
+    @property
+    def nbDims(self) -> int:
+        """Number of dimensions; -1 for an invalid shape."""
+        return -1 if self._dims is None else len(self._dims)
+
+    def _list(self) -> list[int]:
+        if self._dims is None:
+            raise ValueError("this shape is invalid: its tensor is unknown or its size could not be inferred")
+        return self._dims
+
+    def __len__(self) -> int:
+        return len(self._list())
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, index: int | slice) -> int | tuple[int, ...]:
+        found = self._list()[index]
+        return tuple(found) if isinstance(found, list) else found
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        self._list()[index] = item
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._list())
+
+    def __eq__(self, other: object) -> Any:
+        if isinstance(other, Dims):
+            return self._dims == other._dims
+        return self._dims is not None and isinstance(other, (tuple, list)) and tuple(self._dims) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "(-1,)" if self._dims is None else str(tuple(self._dims))
+
+    __repr__ = __str__
+
+
+class _FixedDims(Dims):
+    rank = 0
+
+    def __init__(self, *shape: Any) -> None:
+        values = list(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else list(shape)
+        if values and len(values) != self.rank:
+            raise ValueError(f"{type(self).__name__} takes {self.rank} numbers, not {len(values)}")
+        super().__init__(values or [0] * self.rank)
+
+
+class Dims2(_FixedDims):
+    rank = 2
+
+
+class DimsHW(Dims2):
+    """(height, width)"""
+
+    @property
+    def h(self) -> int:
+        return self[0]
+
+    @h.setter
+    def h(self, value: int) -> None:
+        self[0] = value
+
+    @property
+    def w(self) -> int:
+        return self[1]
+
+    @w.setter
+    def w(self, value: int) -> None:
+        self[1] = value
+
+
+class Dims3(_FixedDims):
+    rank = 3
+
+
+class Dims4(_FixedDims):
+    rank = 4
+
+
+class Permutation(Dims):
+    """An order of axes, always 8 long: output axis i takes input axis `permutation[i]`."""
+
+    def __init__(self, order: Iterable[int] = ()) -> None:
+        given = list(order)
+        super().__init__(given + list(range(len(given), Dims.MAX_DIMS)))
+
+
+Shape = Union[Dims, "tuple[int, ...]", "list[int]"]
+
+
+class Weights:
+    """A view of numbers that a network will use. The memory is borrowed until the build ends.
+
+    Weights(dtype)                  no numbers
+    Weights(dtype, address, count)  `count` elements at an address
+    Weights(array)                  a C-contiguous NumPy array
+    """
+
+    def __init__(self, a: Any = DataType.FLOAT, ptr: int = 0, count: int = 0) -> None:
+        if isinstance(a, DataType):
+            self._dtype = a
+            if count and not ptr:
+                raise ValueError("weights at address 0 can have no elements")
+            numbers = (ctypes.c_char * int(count * a.itemsize)).from_address(ptr) if count else b""
+            self._array = np.frombuffer(numbers, ours(a).numpy)
+        else:
+            array = np.asarray(a)
+            if not array.flags.c_contiguous:
+                raise ValueError("weights must be C-contiguous: use numpy.ascontiguousarray")
+            if array.dtype == np.float64:
+                raise ValueError("float64 weights are not accepted: use array.astype(numpy.float32)")
+            try:
+                self._dtype = theirs(DType.of(array))
+            except TypeError as error:
+                raise ValueError(str(error)) from None
+            self._array = array.reshape(-1)
+
+    @property
+    def dtype(self) -> DataType:
+        return self._dtype
+
+    @property
+    def size(self) -> int:
+        return int(self._array.size)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._array.nbytes)
+
+    def numpy(self) -> Any:
+        return self if self._dtype in _NO_NUMPY else self._array
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def numbers(weights: Any) -> np.ndarray:
+    """Weights, an array, or None as a flat array (of size 0 for None)."""
+    if weights is None:
+        return np.empty(0, np.float32)
+    return (weights if isinstance(weights, Weights) else Weights(weights))._array
+
+
+class IHostMemory(bytes):
+    """Read-only bytes: write them to a file, or pass them to Runtime.deserialize_cuda_engine."""
+
+    @property
+    def dtype(self) -> DataType:
+        return DataType.INT8
+
+    @property
+    def nbytes(self) -> int:
+        return len(self)
+
+    def __enter__(self) -> IHostMemory:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass

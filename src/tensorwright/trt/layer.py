@@ -1,0 +1,248 @@
+"""ILayer: the base of all layers, and how a layer becomes records.
+
+A layer holds its input tensors, its output tensors and its parameters; all of them may change until the build. `_lower`
+writes the layer as records of `ir` into a NetworkEditor; everything else about it is TensorRT's manner of speech.
+Parameters live in the one dictionary `_params`, so that every layer class has the same layout and a script may assign
+`layer.__class__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..dims import Dim, substitute
+from ..dtypes import DType
+from ..errors import ShapeError
+from ..ir import NetworkEditor, Op, TensorType
+from ..ir.op import map_dims
+from ..ops import Pointwise
+from ..ops.expr import Apply, Expr, In
+from .enums import DataType, LayerType
+from .foundation import numbers
+from .tensor import ITensor
+
+if TYPE_CHECKING:
+    from .network import INetworkDefinition
+
+
+class Param:
+    """A parameter of a layer, read and written as an attribute; converted on the way in. Writing tells the network."""
+
+    def __init__(self, default: Any = None, convert: Callable[[Any], Any] | None = None) -> None:
+        self.default, self.convert = default, convert
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: ILayer | None, owner: type | None = None) -> Any:
+        return self if layer is None else layer._params.get(self.name, self.default)
+
+    def __set__(self, layer: ILayer, value: Any) -> None:
+        layer._params[self.name] = self.convert(value) if self.convert else value
+        layer._network._changed()
+
+
+class WeightsParam(Param):
+    """Weights of a layer: set from Weights or an array, read as a flat array (empty when absent)."""
+
+    def __init__(self) -> None:
+        super().__init__(np.empty(0, np.float32), numbers)
+
+
+class Lowering:
+    """The records of a network while its layers write themselves: an editor, and the value of each tensor."""
+
+    def __init__(self, name: str) -> None:
+        self.editor = NetworkEditor(name)
+        self.values: dict[int, str] = {}
+        self.renamed: dict[str, Dim] = {}                 # symbol → its new meaning, for layers of a parsed model
+
+    def type(self, value: str) -> TensorType:
+        t = self.editor.types[value]
+        if not isinstance(t, TensorType):
+            raise ShapeError(f"{value!r} is {t}: a layer needs a tensor of known shape")
+        return t
+
+    def constant(self, array: np.ndarray, hint: str) -> str:
+        return self.editor.constant(array, hint)
+
+
+class ILayer:
+    """A layer of a network. Made by INetworkDefinition.add_..., or by the parser."""
+
+    _layer_type: LayerType = LayerType.PLUGIN
+    _optional_inputs = 0            # how many inputs may follow the required ones
+
+    def __init__(self, network: INetworkDefinition, inputs: Sequence[ITensor | None], outputs: int = 1, name: str = "",
+                 **params: Any) -> None:
+        self._network = network
+        self._inputs: list[ITensor | None] = list(inputs)
+        self._required = len(self._inputs)
+        self._name = name
+        self._params: dict[str, Any] = {}
+        self._metadata = ""
+        self._record: Op | None = None                    # a layer that the parser made is this operator
+        self._kind = type(self)
+        for key, value in params.items():                 # not by assignment: the network knows nothing of it yet
+            convert = getattr(type(self), key).convert
+            self._params[key] = convert(value) if convert else value
+        self._outputs = [ITensor(network, f"{name}_output_{i}" if i else f"{name}_output", producer=self)
+                         for i in range(outputs)]
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        for i, tensor in enumerate(self._outputs):        # outputs that still have the default name follow
+            if tensor._name == (f"{self._name}_output_{i}" if i else f"{self._name}_output"):
+                tensor._name = f"{value}_output_{i}" if i else f"{value}_output"
+        self._name = value
+        self._network._changed()
+
+    @property
+    def metadata(self) -> str:
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, value: str) -> None:
+        self._metadata = value
+
+    @property
+    def type(self) -> Any:
+        return self._kind._layer_type if self._record is None else layer_type(self._record)
+
+    def _view(self) -> ILayer:
+        """This layer as a plain ILayer, as get_layer hands it out: the same state, `type` a LayerType, to be recast."""
+        view: ILayer = object.__new__(ILayer)
+        view.__dict__ = self.__dict__
+        return view
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ILayer) and self.__dict__ is other.__dict__
+
+    def __hash__(self) -> int:
+        return id(self.__dict__)
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self._outputs)
+
+    def get_input(self, index: int) -> ITensor | None:
+        return self._inputs[index] if 0 <= index < len(self._inputs) else None
+
+    def get_output(self, index: int) -> ITensor | None:
+        return self._outputs[index] if 0 <= index < len(self._outputs) else None
+
+    def get_output_type(self, index: int) -> DataType:
+        return self._outputs[index].dtype
+
+    def set_input(self, index: int, tensor: ITensor) -> None:
+        if not 0 <= index < self._required + self._optional_inputs:
+            self._network._error(f"layer {self._name!r} has no input {index}")
+            return
+        while len(self._inputs) <= index:
+            self._inputs.append(None)
+        self._inputs[index] = tensor
+        self._network._changed()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r}>"
+
+    # ---- becoming records
+
+    def _write(self, to: Lowering) -> None:
+        """Append this layer's records. Raises a TensorwrightError when the operands do not fit."""
+        for tensor in self._inputs:
+            if tensor is not None and id(tensor) not in to.values:
+                raise ShapeError(f"input {tensor.name!r} could not be inferred", at=f"layer {self._name!r}")
+        values = [None if t is None else to.values[id(t)] for t in self._inputs]
+        if self._record is not None:
+            types = map_dims(self._params.get("types"), lambda d: substitute(d, to.renamed))
+            wanted = self._params["wanted"]
+            names = [n if w else "" for n, w in zip(self._names(to), wanted, strict=True)]
+            made = to.editor.add(self._record.bind(to.renamed), *values, name=self._name, outputs=names, types=types,
+                                 origin=self._params.get("origin", ()))
+            results = [made] if isinstance(made, str) else list(made)
+        else:
+            results = self._lower(to, values)
+        to.values.update({id(t): v for t, v in zip(self._outputs, results, strict=True)})
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        """The layer as records; returns the names of the output values, the last records named by `_names`."""
+        raise NotImplementedError(type(self).__name__)
+
+    def _names(self, to: Lowering) -> list[str]:
+        """Value names of the outputs: the tensors' own where free."""
+        return [to.editor.fresh(t.name) for t in self._outputs]
+
+    def _last(self, to: Lowering, op: Op, *values: str | None) -> list[str]:
+        """Append op as the record that gives this layer's output."""
+        made = to.editor.add(op, *values, name=self._name, outputs=self._names(to))
+        return [made] if isinstance(made, str) else list(made)
+
+    def _also(self, to: Lowering, op: Op, *values: str | None) -> str:
+        """Append op as an inner record."""
+        made = to.editor.add(op, *values, name=f"{self._name}.{type(op).__name__.lower()}")
+        assert isinstance(made, str)
+        return made
+
+
+def pointwise(fn: str, *dtypes: DType, result: DType | None = None) -> Pointwise:
+    """fn over inputs of the types given."""
+    args: tuple[Expr, ...] = tuple(In(i, t) for i, t in enumerate(dtypes))
+    return Pointwise(Apply(fn, args, result or dtypes[0]))
+
+
+def spatial(value: Any, rank: int, fill: int) -> tuple[int, ...]:
+    """A per-axis parameter as a tuple of `rank` ints; `fill` where it was never set."""
+    if value is None:
+        return (fill,) * rank
+    found = tuple(int(v) for v in value)
+    if len(found) != rank:
+        raise ShapeError(f"{found} has {len(found)} numbers for {rank} spatial axes")
+    return found
+
+
+def bits(mask: int, rank: int) -> tuple[int, ...]:
+    """The axes of a bit mask. ShapeError when it names axes beyond the rank."""
+    if mask < 0 or mask >> rank:
+        raise ShapeError(f"axes mask {mask:#b} reaches beyond the {rank} dimensions")
+    return tuple(axis for axis in range(rank) if mask >> axis & 1)
+
+
+def number(d: Dim, what: str) -> int:
+    if not isinstance(d, int):
+        raise ShapeError(f"{what} is {d}: it must be known when the network is built")
+    return d
+
+
+def layer_type(op: Op) -> LayerType:
+    """The LayerType that says best what an operator of ours does."""
+    if isinstance(op, Pointwise):
+        arity = len(set(_operands(op.expr)))
+        activation = isinstance(op.expr, Apply) and op.expr.fn in ("sigmoid", "tanh", "softplus", "max", "min", "where")
+        return LayerType.ELEMENTWISE if arity > 1 else LayerType.ACTIVATION if activation else LayerType.UNARY
+    kinds = {"Convolution": LayerType.CONVOLUTION, "ConvTranspose": LayerType.DECONVOLUTION,
+             "MatMul": LayerType.MATRIX_MULTIPLY, "Reduce": LayerType.REDUCE, "ArgReduce": LayerType.TOPK,
+             "Pool": LayerType.POOLING, "Softmax": LayerType.SOFTMAX, "Normalize": LayerType.NORMALIZATION,
+             "Transpose": LayerType.SHUFFLE, "Reshape": LayerType.SHUFFLE, "Expand": LayerType.SLICE,
+             "Slice": LayerType.SLICE, "Pad": LayerType.SLICE, "Concat": LayerType.CONCATENATION,
+             "Gather": LayerType.GATHER, "GatherElements": LayerType.GATHER, "GatherND": LayerType.GATHER,
+             "ScatterElements": LayerType.SCATTER, "ScatterND": LayerType.SCATTER, "Resize": LayerType.RESIZE,
+             "TopK": LayerType.TOPK, "CumSum": LayerType.CUMULATIVE, "CumProd": LayerType.CUMULATIVE,
+             "ShapeVector": LayerType.SHAPE, "Iota": LayerType.FILL, "Fill": LayerType.FILL}
+    return kinds.get(type(op).__name__, LayerType.PLUGIN)
+
+
+def _operands(e: Expr) -> tuple[int, ...]:
+    from ..ops.expr import operands
+    return tuple(x.index for x in operands(e))

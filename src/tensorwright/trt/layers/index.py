@@ -1,0 +1,102 @@
+"""Layers that read and write by index: gather and scatter; and resizing, which reads by computed index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...dims import Dim, floordiv, mul
+from ...errors import ShapeError, UnsupportedError
+from ...ops import Gather, GatherElements, GatherND, Resize, ScatterElements, ScatterND
+from ..enums import (
+    GatherMode,
+    InterpolationMode,
+    LayerType,
+    ResizeCoordinateTransformation,
+    ResizeRoundMode,
+    ResizeSelector,
+    ScatterMode,
+)
+from ..layer import ILayer, Lowering, Param
+from .window import sizes
+
+
+class IGatherLayer(ILayer):
+    """DEFAULT takes slices along an axis, ELEMENT single elements, ND by index vectors."""
+
+    _layer_type = LayerType.GATHER
+    axis = Param(0, int)
+    mode = Param(GatherMode.DEFAULT)
+    num_elementwise_dims = Param(0, int)
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        axis = self.axis % max(to.type(values[0]).rank, 1)
+        if self.mode is GatherMode.ELEMENT:
+            return self._last(to, GatherElements(axis), *values)
+        if self.mode is GatherMode.ND:
+            return self._last(to, GatherND(self.num_elementwise_dims), *values)
+        if self.num_elementwise_dims:
+            raise UnsupportedError("gathering slices with leading batch axes is not in this version",
+                                   try_="GatherMode.ND, whose indices may have batch axes")
+        return self._last(to, Gather(axis), *values)
+
+
+class IScatterLayer(ILayer):
+    """Data with updates written at indices: ELEMENT along an axis, ND by index vectors."""
+
+    _layer_type = LayerType.SCATTER
+    axis = Param(0, int)
+    mode = Param(ScatterMode.ELEMENT)
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        if self.mode is ScatterMode.ND:
+            return self._last(to, ScatterND(), *values)
+        return self._last(to, ScatterElements(self.axis % to.type(values[0]).rank), *values)
+
+
+_MODES = {InterpolationMode.NEAREST: "nearest", InterpolationMode.LINEAR: "linear", InterpolationMode.CUBIC: "cubic"}
+_COORDINATES = {ResizeCoordinateTransformation.ALIGN_CORNERS: "align_corners",
+                ResizeCoordinateTransformation.ASYMMETRIC: "asymmetric",
+                ResizeCoordinateTransformation.HALF_PIXEL: "half_pixel"}
+_ROUNDING = {ResizeRoundMode.HALF_UP: "round_prefer_ceil", ResizeRoundMode.HALF_DOWN: "round_prefer_floor",
+             ResizeRoundMode.FLOOR: "floor", ResizeRoundMode.CEIL: "ceil"}
+
+
+class IResizeLayer(ILayer):
+    """Resampling to `shape`, or by `scales` (output size ⌊size · scale⌋)."""
+
+    _layer_type = LayerType.RESIZE
+    shape = Param(None, sizes)
+    scales = Param((), list)
+    resize_mode = Param(InterpolationMode.NEAREST)
+    coordinate_transformation = Param(ResizeCoordinateTransformation.ASYMMETRIC)
+    selector_for_single_pixel = Param(ResizeSelector.FORMULA)
+    nearest_rounding = Param(ResizeRoundMode.FLOOR)
+    exclude_outside = Param(False, bool)
+    cubic_coeff = Param(-0.75, float)
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        x = to.type(values[0])
+        scales = tuple(float(s) for s in self.scales) or None
+        if scales is not None:
+            if len(scales) != x.rank:
+                raise ShapeError(f"{len(scales)} scales for {x.rank} dimensions", x=x)
+            shape = tuple(scaled(d, s) for d, s in zip(x.shape, scales, strict=True))
+        elif self.shape is not None:
+            shape = tuple(d if w == -1 else w for d, w in zip(x.shape, self.shape, strict=True))
+        else:
+            raise ShapeError("a resize layer needs a shape or scales")
+        if self.selector_for_single_pixel is ResizeSelector.UPPER and any(isinstance(d, int) and d == 1 for d in shape):
+            raise UnsupportedError("ResizeSelector.UPPER with an axis of one pixel is not in this version")
+        return self._last(to, Resize(shape, _MODES[self.resize_mode], _COORDINATES[self.coordinate_transformation],
+                                     _ROUNDING[self.nearest_rounding], self.cubic_coeff, self.exclude_outside, False,
+                                     scales), values[0])
+
+
+def scaled(d: Dim, scale: float) -> Dim:
+    """⌊d · scale⌋. Symbolic sizes take scales that are fractions with a power of two below 2¹⁶ underneath."""
+    if isinstance(d, int):
+        return int(d * scale)
+    numerator, denominator = scale.as_integer_ratio()
+    if denominator > 1 << 16:
+        raise UnsupportedError(f"scale {scale} of a run-time size is not a simple fraction")
+    return floordiv(mul(d, numerator), denominator)

@@ -1,0 +1,156 @@
+"""Layers that slide a window: convolution, its transpose, pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...dims import Dim
+from ...errors import ShapeError, TypeMismatch
+from ...ir import TensorType
+from ...ops import Convolution, ConvTranspose, Pointwise, Pool
+from ...ops.expr import Apply, Const, In
+from ..enums import LayerType, PaddingMode, PoolingType
+from ..foundation import Dims
+from ..layer import ILayer, Lowering, Param, WeightsParam, number, spatial
+
+
+def sizes(value: Any) -> Dims:
+    return Dims(value)
+
+
+class _Windowed(ILayer):
+    """Padding, stride and dilation over the trailing spatial axes."""
+
+    pre_padding = Param(None, sizes)
+    post_padding = Param(None, sizes)
+    padding_mode = Param(PaddingMode.EXPLICIT_ROUND_DOWN)
+    stride_nd = Param(None, sizes)
+
+    @property
+    def padding_nd(self) -> Dims:
+        """Symmetric padding: setting it sets pre_padding and post_padding."""
+        return self.pre_padding
+
+    @padding_nd.setter
+    def padding_nd(self, value: Any) -> None:
+        self.pre_padding = self.post_padding = value
+
+    def _explicit(self, rank: int) -> tuple[tuple[int, int], ...]:
+        return tuple(zip(spatial(self.pre_padding, rank, 0), spatial(self.post_padding, rank, 0), strict=True))
+
+    def _pads(self, x: TensorType, window: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...],
+              round_up: bool = False) -> tuple[tuple[int, int], ...]:
+        """(before, after) per axis under the padding mode. round_up: widen `after` so that no input is left over."""
+        pads = []
+        given = self._explicit(len(window))
+        for explicit, size, k, s, d in zip(given, x.shape[2:], window, strides, dilations, strict=True):
+            span = 1 + d * (k - 1)
+            if self.padding_mode in (PaddingMode.SAME_UPPER, PaddingMode.SAME_LOWER):
+                total = span - 1 if s == 1 else max(0, (number(size, "a SAME-padded axis") - 1) // s * s + span - size)
+                small, large = total // 2, total - total // 2
+                explicit = (small, large) if self.padding_mode is PaddingMode.SAME_UPPER else (large, small)
+            elif round_up and self.padding_mode is PaddingMode.EXPLICIT_ROUND_UP and s > 1:
+                covered = number(size, "an axis rounded up") + sum(explicit) - span
+                explicit = (explicit[0], explicit[1] + -covered % s)
+            pads.append(explicit)
+        return tuple(pads)
+
+
+class _Filtered(_Windowed):
+    """A window with weights. Inputs 1 and 2 may give kernel and bias as tensors, when the weights are empty."""
+
+    _optional_inputs = 2
+    num_output_maps = Param(0, int)
+    kernel_size_nd = Param((), sizes)
+    dilation_nd = Param(None, sizes)
+    num_groups = Param(1, int)
+    kernel = WeightsParam()
+    bias = WeightsParam()
+
+    def _weights(self, to: Lowering, values: list[Any], x: TensorType,
+                 shape: tuple[Dim, ...]) -> tuple[str, str | None]:
+        kernel = values[1] if len(values) > 1 and values[1] else None
+        bias = values[2] if len(values) > 2 and values[2] else None
+        if kernel is None:
+            fixed = tuple(number(d, "the number of channels") for d in shape)
+            if self.kernel.size != (count := int(np.prod(fixed))):
+                raise ShapeError(f"kernel has {self.kernel.size} weights, shape {fixed} takes {count}", x=x)
+            kernel = to.constant(self.kernel.reshape(fixed).astype(x.dtype.numpy), f"{self.name}.kernel")
+        if bias is None and self.bias.size:
+            if self.bias.size != self.num_output_maps:
+                raise ShapeError(f"bias has {self.bias.size} weights for {self.num_output_maps} output maps")
+            bias = to.constant(self.bias.astype(x.dtype.numpy), f"{self.name}.bias")
+        return kernel, bias
+
+    def _input(self, to: Lowering, value: str) -> tuple[TensorType, int, int]:
+        """The input's type, its channels, and its spatial rank."""
+        x, rank = to.type(value), len(self.kernel_size_nd)
+        if x.rank != rank + 2:
+            raise ShapeError(f"a window of {rank} dimensions takes an input of {rank + 2}", x=x)
+        if not x.dtype.is_float:
+            raise TypeMismatch(f"weights are floating point, the input is {x.dtype}", x=x)
+        return x, number(x.shape[1], "the number of channels"), rank
+
+
+class IConvolutionLayer(_Filtered):
+    """Cross-correlation; kernel laid out [output maps, channels / groups, *window]."""
+
+    _layer_type = LayerType.CONVOLUTION
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        x, channels, rank = self._input(to, values[0])
+        window, groups = tuple(self.kernel_size_nd), self.num_groups
+        strides, dilations = spatial(self.stride_nd, rank, 1), spatial(self.dilation_nd, rank, 1)
+        kernel, bias = self._weights(to, values, x, (self.num_output_maps, channels // groups, *window))
+        pads = self._pads(x, window, strides, dilations, round_up=True)
+        return self._last(to, Convolution(strides, pads, dilations, groups), values[0], kernel, bias)
+
+
+class IDeconvolutionLayer(_Filtered):
+    """Transposed convolution; kernel laid out [channels, output maps / groups, *window]. Padding crops the output."""
+
+    _layer_type = LayerType.DECONVOLUTION
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        x, channels, rank = self._input(to, values[0])
+        window, groups = tuple(self.kernel_size_nd), self.num_groups
+        strides, dilations = spatial(self.stride_nd, rank, 1), spatial(self.dilation_nd, rank, 1)
+        kernel, bias = self._weights(to, values, x, (channels, self.num_output_maps // groups, *window))
+        pads = self._explicit(rank)
+        if self.padding_mode in (PaddingMode.SAME_UPPER, PaddingMode.SAME_LOWER):
+            totals = [max(0, 1 + d * (k - 1) - s) for k, s, d in zip(window, strides, dilations, strict=True)]
+            upper = self.padding_mode is PaddingMode.SAME_UPPER
+            pads = tuple((t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals)
+        op = ConvTranspose(strides, pads, dilations, groups, (0,) * rank)
+        return self._last(to, op, values[0], kernel, bias)
+
+
+class IPoolingLayer(_Windowed):
+    """Maximum, average, or a blend of both over a window. `type` is a PoolingType once the layer has this class."""
+
+    _layer_type = LayerType.POOLING
+    type = Param(PoolingType.MAX)                    # type: ignore[assignment]
+    window_size_nd = Param((), sizes)
+    blend_factor = Param(0.0, float)
+    average_count_excludes_padding = Param(True, bool)
+
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        x, rank = to.type(values[0]), len(self.window_size_nd)
+        if x.rank != rank + 2:
+            raise ShapeError(f"a window of {rank} dimensions takes an input of {rank + 2}", x=x)
+        window, strides, ones = tuple(self.window_size_nd), spatial(self.stride_nd, rank, 1), (1,) * rank
+        pads = self._pads(x, window, strides, ones)
+        ceil = self.padding_mode is PaddingMode.EXPLICIT_ROUND_UP
+        include = not self.average_count_excludes_padding
+        maximum = Pool("max", window, strides, pads, ones, False, ceil)
+        average = Pool("average", window, strides, pads, ones, include, ceil)
+        kind = self._params.get("type", PoolingType.MAX)
+        if kind is not PoolingType.MAX_AVERAGE_BLEND:
+            return self._last(to, maximum if kind is PoolingType.MAX else average, values[0])
+        parts = [self._also(to, op, values[0]) for op in (maximum, average)]
+        t, b = x.dtype, self.blend_factor
+        weighted = [Apply("mul", (In(i, t), Const(w, t)), t) for i, w in enumerate((1 - b, b))]
+        blend = Apply("add", tuple(weighted), t)
+        return self._last(to, Pointwise(blend), *parts)

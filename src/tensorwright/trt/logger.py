@@ -1,0 +1,63 @@
+"""Loggers: where messages and refusals go."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+
+from .enums import OrderedChoice
+
+
+class _Severity(OrderedChoice):
+    """How bad a message is: the lower the number, the worse."""
+
+    INTERNAL_ERROR = 0
+    ERROR = 1
+    WARNING = 2
+    INFO = 3
+    VERBOSE = 4
+
+    def __str__(self) -> str:
+        return f"Severity.{self.name}"
+
+
+class ILogger:
+    """Base of loggers: subclass it and define `log(severity, msg)`."""
+
+    Severity = _Severity
+    INTERNAL_ERROR, ERROR, WARNING = _Severity.INTERNAL_ERROR, _Severity.ERROR, _Severity.WARNING
+    INFO, VERBOSE = _Severity.INFO, _Severity.VERBOSE
+
+    def __init__(self) -> None:
+        pass
+
+    def log(self, severity: _Severity, msg: str) -> None:
+        raise NotImplementedError(f"{type(self).__name__} does not define log(severity, msg)")
+
+    def __enter__(self) -> ILogger:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+class Logger(ILogger):
+    """Prints `[date-time] [TRT] [W] text` to standard output; messages less severe than min_severity are dropped."""
+
+    def __init__(self, min_severity: _Severity = _Severity.WARNING) -> None:
+        super().__init__()
+        self.min_severity = min_severity
+
+    def log(self, severity: _Severity, msg: str) -> None:
+        if severity <= self.min_severity:
+            letter = "FEWIV"[int(severity)]
+            print(f"[{time.strftime('%m/%d/%Y-%H:%M:%S')}] [TRT] [{letter}] {msg}", flush=True)
+
+
+def say(logger: ILogger, severity: _Severity, msg: str) -> None:
+    """Log; an exception raised by the user's logger is printed and goes no further."""
+    try:
+        logger.log(severity, msg)
+    except Exception:
+        traceback.print_exc(file=sys.stderr)

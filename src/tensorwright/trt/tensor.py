@@ -1,0 +1,98 @@
+"""ITensor: a value of a network under construction. Its shape is inferred anew whenever the network changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..dims import Expr
+from ..ir import TensorType, ValueType
+from .enums import DataType, TensorFormat, TensorLocation
+from .foundation import Dims, Shape, theirs
+
+if TYPE_CHECKING:
+    from .layer import ILayer
+    from .network import INetworkDefinition
+
+
+class ITensor:
+    """An input of the network, a constant, or an output of a layer. Made by the network, not by hand."""
+
+    def __init__(self, network: INetworkDefinition, name: str, *, given: ValueType | None = None,
+                 producer: ILayer | None = None) -> None:
+        self._network = network
+        self._name = name
+        self._given = given              # the type of a network input; None: inferred from the producer
+        self._producer = producer
+        self._dimension_names: dict[int, str] = {}
+        self.location = TensorLocation.DEVICE
+        self.allowed_formats = 1 << int(TensorFormat.LINEAR)
+        self.broadcast_across_batch = False
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = value
+        self._network._changed()
+
+    def _type(self) -> ValueType | None:
+        """None when inference fails."""
+        return self._network._type_of(self)
+
+    @property
+    def shape(self) -> Dims:
+        """-1 for sizes that only run time knows; an invalid Dims when inference fails."""
+        t = self._type()
+        if not isinstance(t, TensorType):
+            return Dims.invalid()
+        return Dims(-1 if isinstance(d, Expr) else d for d in t.shape)
+
+    @shape.setter
+    def shape(self, value: Shape) -> None:
+        if not self.is_network_input or not isinstance(self._given, TensorType):
+            self._network._error(f"tensor {self._name!r}: only a network input's shape can be set")
+            return
+        self._given = TensorType(self._network._symbolic(self, value), self._given.dtype)
+        self._network._changed()
+
+    @property
+    def dtype(self) -> DataType:
+        t = self._type()
+        dtype = t.dtype if t is not None else None
+        return DataType.FLOAT if dtype is None else theirs(dtype)
+
+    @property
+    def is_network_input(self) -> bool:
+        return any(t is self for t in self._network._inputs)
+
+    @property
+    def is_network_output(self) -> bool:
+        return any(t is self for t in self._network._outputs)
+
+    @property
+    def is_shape_tensor(self) -> bool:
+        """False: shapes are computed inside the engine, no tensor has to be given on the host."""
+        return False
+
+    @property
+    def is_execution_tensor(self) -> bool:
+        return True
+
+    def set_dimension_name(self, index: int, name: str) -> None:
+        """Name a run-time dimension of a network input; dimensions of one name are the same size."""
+        self._dimension_names[index] = name
+        if self.is_network_input:
+            self.shape = self.shape
+
+    def get_dimension_name(self, index: int) -> str:
+        return self._dimension_names.get(index, "")
+
+    def __repr__(self) -> str:
+        return f"<ITensor {self._name!r} {self._type()}>"
+
+
+def tensors(*items: Any) -> bool:
+    """Whether all items are tensors."""
+    return all(isinstance(item, ITensor) for item in items)
