@@ -54,6 +54,7 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Flash]:
     nr, mr = (4 if cpu.vector_registers >= 32 else 2), 6
     lead = max(1, problem.at_tuned(product(problem.outputs[0].shape[:-2])))
     queries = max(1, min(S, max(8 * mr, min(240, S * lead // (2 * cpu.cores)))))
+    mr = min(mr, max(S, 1)) if isinstance(q.shape[-2], int) else mr
     queries = -(-queries // mr) * mr
     panels = Flash(mr, nr, lanes, keys, queries)
     dots = Flash(1, nr, lanes, keys, min(8, max(S, 1)), panels=False)
