@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..device.program import Table
 from ..dims import evaluate, symbols
 from ..errors import InputError, TensorwrightError
 from ..plan.records import Profile, TensorInfo, View
@@ -16,9 +15,9 @@ from .arrays import as_array, as_output
 from .bound import Bound
 from .executable import Executable
 from .memory import Arena, address_of, array_at
+from .quick import Quick, quick
 from .shapes import Shape, bind, outside
 
-_DENSE = 0x101                                           # flags.num: C-contiguous and aligned
 _REMEMBERED = 8                                          # sets of shapes whose tables are kept
 
 
@@ -39,8 +38,7 @@ class Context:
         self._shapes: list[Shape | None] = [_fixed(i) for i in exe.program.inputs]
         self._active: list[Shape | None] | None = None   # what _bound is for
         self._bound: Bound | None = None
-        self._simple: Table | None = None                # all of it is one table and all tensors have memory
-        self._outputs: list[tuple[str, tuple[int, ...], np.dtype, int]] = []
+        self._quick: Quick | None = None                 # the short way, where there is one
         self._addresses: dict[str, int] = {}
 
     # shapes -------------------------------------------------------------------------------------------------------
@@ -112,17 +110,7 @@ class Context:
     def _activate(self, bound: Bound) -> None:
         if not self._clean:
             bound.prepare()
-        self._clean, self._bound = False, bound
-        program = self._exe.program
-        owned = [isinstance(w, int) and program.buffers[w].kind == "output" for w in program.output_values]
-        plain = (all(owned) and len(set(program.output_values)) == len(owned)
-                 and all(b is not None for b in self._exe.input_buffers))
-        only = bound.pieces[0] if len(bound.pieces) == 1 else None
-        self._simple = only if plain and isinstance(only, Table) else None
-        if self._simple is not None:
-            self._outputs = [(info.name, *spec, where) for info, spec, where in
-                             zip(program.outputs, bound.outputs, program.output_values, strict=True)
-                             if spec is not None and isinstance(where, int)]
+        self._clean, self._bound, self._quick = False, bound, quick(bound)
 
     # running: arrays ----------------------------------------------------------------------------------------------
     def run(self, feeds: Mapping[str, Any] | Sequence[Any], outputs: Mapping[str, np.ndarray] | None = None
@@ -131,45 +119,33 @@ class Context:
 
         outputs   arrays to write results into, for any of the outputs; the others are freshly made
         """
-        arrays: list[Any]
-        if isinstance(feeds, Mapping):
-            try:
-                arrays = [feeds[name] for name in self._exe.input_names]
-            except KeyError:
-                arrays = []
-            if len(arrays) != len(feeds):
-                raise self._wrong_names(feeds)
-        else:
-            arrays = list(feeds)
-            if len(arrays) != len(self._inputs):
-                raise InputError(f"{len(arrays)} inputs were given, the engine takes {len(self._inputs)}",
-                                 takes=", ".join(self._exe.input_names))
-        for k, (_, info, dtype) in enumerate(self._inputs):
-            x = arrays[k]
-            if dtype is None:
-                continue
-            if type(x) is not np.ndarray or x.dtype is not dtype or x.flags.num & _DENSE != _DENSE:
-                arrays[k] = as_array(x, info)
-        shapes = [a.shape if i[2] is not None else None for a, i in zip(arrays, self._inputs)]  # noqa: B905
+        if outputs is None and self._quick is not None:
+            results = self._quick(feeds)
+            if results is not None:
+                return results
+        arrays = self._arrays(feeds)
+        shapes = [a.shape if i[2] is not None else None for a, i in zip(arrays, self._inputs, strict=True)]
         bound = self._bound
         if bound is None or shapes != self._active:
             bound = self._set_shapes(shapes)
-        table = self._simple
-        if table is None or outputs:
-            return self._run_general(bound, arrays, outputs or {})
-        patches = bound.patches
-        for array, buffer in zip(arrays, self._exe.input_buffers):  # noqa: B905
-            address = address_of(array)
-            for pointers, position, offset in patches[buffer]:  # type: ignore[index]
-                pointers[position] = address + offset
-        results = {}
-        for name, shape, out_type, buffer in self._outputs:
-            results[name] = array = np.empty(shape, out_type)
-            address = address_of(array)
-            for pointers, position, offset in patches[buffer]:
-                pointers[position] = address + offset
-        table.run()
-        return results
+        return self._run_general(bound, arrays, outputs or {})
+
+    def _arrays(self, feeds: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
+        """The inputs in order; tensors as dense arrays of the engine's types."""
+        if isinstance(feeds, Mapping):
+            if len(feeds) != len(self._inputs) or any(name not in feeds for name in self._exe.input_names):
+                raise self._wrong_names(feeds)
+            given = [feeds[name] for name in self._exe.input_names]
+        elif isinstance(feeds, (np.ndarray, str, bytes)) or not isinstance(feeds, Iterable):
+            raise InputError(f"run takes arrays by name or a list of them, not a {type(feeds).__name__}",
+                             try_=f"run({{{self._exe.input_names[0]!r}: x}}) or engine(x)" if self._inputs else "run({})")
+        else:
+            given = list(feeds)
+            if len(given) != len(self._inputs):
+                raise InputError(f"{len(given)} inputs were given, the engine takes {len(self._inputs)}",
+                                 takes=", ".join(self._exe.input_names))
+        return [x if dtype is None else as_array(x, info) for x, (_, info, dtype) in
+                zip(given, self._inputs, strict=True)]
 
     def _wrong_names(self, feeds: Mapping[str, Any]) -> InputError:
         names = self._exe.input_names
@@ -293,11 +269,10 @@ class Context:
     def time_steps(self, feeds: Mapping[str, Any] | Sequence[Any], repeats: int = 20) -> list[tuple[str, float]]:
         """(layer, median seconds) per step, in order."""
         results = self.run(feeds)                                       # warm, checked, shapes set
-        arrays = [feeds[n] for n in self._exe.input_names] if isinstance(feeds, Mapping) else list(feeds)
+        arrays = self._arrays(feeds)
         bound, program = self._bound, self._exe.program
         if bound is None:
             raise TensorwrightError("no shapes are set")
-        arrays = [x if d is None else as_array(x, i) for x, (_, i, d) in zip(arrays, self._inputs, strict=True)]
         user = {b: address_of(a) for a, b in zip(arrays, self._exe.input_buffers, strict=True) if b is not None}
         for info, where in zip(program.outputs, program.output_values, strict=True):
             if isinstance(where, int) and program.buffers[where].kind == "output":

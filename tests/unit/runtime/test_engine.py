@@ -170,6 +170,8 @@ def test_missing_and_superfluous_inputs():
         engine.run(feeds)
     with pytest.raises(InputError, match="2 inputs were given, the engine takes 3"):
         engine.run([np.zeros(8, "f")] * 2)
+    with pytest.raises(InputError, match=r"not a ndarray\n  try  run\(\{'a': x\}\) or engine\(x\)"):
+        engine.run(np.zeros((3, 8), "f"))
     with pytest.raises(InputError, match="do not fit"):
         engine(np.zeros(8, "f"), a=np.zeros(8, "f"))
 
