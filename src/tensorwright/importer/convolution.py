@@ -95,7 +95,7 @@ def conv_transpose(n: Node) -> Value:
             total = (d - 1) * s + op + (r - 1) * dil + 1 - out
             if not isinstance(total, int):
                 raise Decline("the padding depends on the input's size")
-            half = int(total / 2)
+            half = total // 2
             found.append((half, total - half) if auto == "SAME_UPPER" else (total - half, half))
         pads = tuple(found)
     elif auto in ("NOTSET", ""):

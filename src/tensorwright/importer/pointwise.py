@@ -113,8 +113,12 @@ def bit_shift(n: Node) -> Value:
     direction = n.str("direction")
     if direction not in ("LEFT", "RIGHT"):
         raise ModelError(f"direction is {direction!r}, LEFT or RIGHT is needed")
-    fn = "shl" if direction == "LEFT" else "shr"
-    return n.pointwise(lambda a, b: call(fn, a, b), n[0], n[1])
+    if direction == "LEFT":
+        return n.pointwise(lambda a, b: call("shl", a, b), n[0], n[1])
+    if not n[0].dtype.is_signed:
+        return n.pointwise(lambda a, b: call("shr", a, b), n[0], n[1])
+    last = n[0].dtype.itemsize * 8 - 1          # shifting a signed number by its width or more leaves its sign
+    return n.pointwise(lambda a, b: call("shr", a, call("min", b, last)), n[0], n[1])
 
 
 @operator("IsInf")

@@ -43,7 +43,7 @@ class Host(Op):
         names = session.input_names
         if len(inputs) > len(names):
             raise InputError(f"{self.node} takes {len(names)} inputs, {len(inputs)} are given")
-        feeds = {name: x for name, x in zip(names, inputs, strict=False) if x is not None}
+        feeds = dict(zip(names, inputs, strict=False))
         try:
             with np.errstate(all="ignore"):
                 results = session.run(None, feeds)
@@ -57,7 +57,9 @@ def evaluator(model: bytes) -> ReferenceEvaluator:
     """The evaluator of a serialized model, made once."""
     import onnx
     from onnx.reference import ReferenceEvaluator
-    return ReferenceEvaluator(onnx.load_model_from_string(model))
+
+    from .host_control import CORRECTED
+    return ReferenceEvaluator(onnx.load_model_from_string(model), new_ops=CORRECTED)
 
 
 def host_node(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Iterable[onnx.FunctionProto] = (),
