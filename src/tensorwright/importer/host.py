@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import onnx
 
 
+#: Operators whose shape inference in the onnx package gives wrong dimensions in some versions and modes.
+MISTAKEN = frozenset({"STFT", "Attention"})
+
+
 def captured_names(proto: onnx.NodeProto) -> tuple[str, ...]:
     """Names of outer values that the node's subgraphs read, in order of appearance."""
     found: dict[str, None] = {}
@@ -51,6 +55,8 @@ def host_step(proto: onnx.NodeProto, opsets: Mapping[str, int], functions: Itera
               ) -> tuple[Host, tuple[ValueType, ...]]:
     """The operator for a node, and the types of its outputs as far as ONNX's shape inference tells them."""
     op = host_node(proto, opsets, functions, tuple(captured))
+    if proto.op_type in MISTAKEN:
+        return op, tuple(OpaqueType() for name in proto.output if name)
     return op, _output_types(op, [*inputs, *captured.values()], symbols_known)
 
 

@@ -47,9 +47,16 @@ def gather_elements(n: Node) -> Value:
     return n.add(GatherElements(axis_of(n.int("axis", 0), n[0].rank)), n[0], indices_of(n, n[1]))
 
 
+def tuples_of(n: Node, v: Value) -> Value:
+    """Indices whose last axis holds coordinates: how many must be known."""
+    if v.rank and not isinstance(v.shape[-1], int):
+        raise Decline("the number of coordinates of an index is known at run time only")
+    return indices_of(n, v)
+
+
 @operator("GatherND")
 def gather_nd(n: Node) -> Value:
-    return n.add(GatherND(n.int("batch_dims", 0)), n[0], indices_of(n, n[1]))
+    return n.add(GatherND(n.int("batch_dims", 0)), n[0], tuples_of(n, n[1]))
 
 
 def reduction(n: Node) -> str:
@@ -67,7 +74,7 @@ def scatter_elements(n: Node) -> Value:
 
 @operator("ScatterND")
 def scatter_nd(n: Node) -> Value:
-    return n.add(ScatterND(reduction(n)), n[0], indices_of(n, n[1]), n[2])
+    return n.add(ScatterND(reduction(n)), n[0], tuples_of(n, n[1]), n[2])
 
 
 @operator("CumSum")

@@ -6,7 +6,7 @@ from ..errors import ModelError, ShapeError
 from ..ops import Recurrent
 from .node import Node
 from .registry import operator
-from .values import Value
+from .values import Decline, Value
 
 #: Activations that take alpha, and alpha and beta, with ONNX's defaults.
 PARAMETERS = {"leakyrelu": (0.01, 0.0), "thresholdedrelu": (1.0, 0.0), "elu": (1.0, 0.0), "hardsigmoid": (0.2, 0.5),
@@ -18,9 +18,12 @@ TAKES_BETA = ("hardsigmoid", "scaledtanh", "affine")
 def recurrent(n: Node) -> tuple[Value | None, ...]:
     """Layout 1 (batch first) is transposed around the layer."""
     x, w, r, kind = n[0], n[1], n[2], n.op_type.lower()
-    if r.rank != 3 or not isinstance(r.shape[2], int):
+    if r.rank != 3:
         raise ShapeError(f"recurrence weights are {r.type}; (directions, gates·hidden, hidden) is needed")
-    hidden = n.int("hidden_size", r.shape[2])
+    width = r.shape[2]
+    hidden = n.int("hidden_size", width if isinstance(width, int) else 0)
+    if not hidden:
+        raise Decline("the number of hidden units is known at run time only")
     batch_first = n.flag("layout")
     names = tuple(a.lower() for a in n.strings("activations"))
     alphas, betas = activation_parameters(names, n.floats("activation_alpha"), n.floats("activation_beta"))
