@@ -1,0 +1,1 @@
+"""The `wright` command: one file per subcommand, named as the user types it."""

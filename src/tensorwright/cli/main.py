@@ -1,0 +1,76 @@
+"""The `wright` command line: reads the arguments, runs one subcommand, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from . import bench, build, demo, inspect, run, verify
+from .console import INTERRUPTED, OK, USAGE, Console, UsageError, exit_code
+
+COMMANDS = (demo, build, run, bench, inspect, verify)
+
+EPILOG = """\
+first steps:
+  wright demo                                      see all of it work, in less than a minute
+  wright build model.onnx -o model.plan            compile and tune a model for this machine
+  wright run model.plan --input image=photo.npy    run it
+  wright bench model.onnx --vs onnxruntime         how fast is it?
+
+exit codes: 0 done; 1 done, and the result is bad (verification failed); 2 wrong command line;
+3 wrong model, plan or data; 4 not supported or not possible; 130 interrupted.
+TENSORWRIGHT_DEBUG=1 adds the Python traceback to errors."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="wright", description="Compile trained networks into engines tuned for this machine, and run them.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"tensorwright {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION, epilog=module.EPILOG,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(sub)
+        common = sub.add_argument_group("output")
+        common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        common.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
+        sub.set_defaults(run=module.run)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code. Errors are printed, not raised."""
+    try:
+        options = parser().parse_args(arguments)
+    except SystemExit as stop:                           # argparse has printed help, or what is wrong
+        return int(stop.code or 0)
+    console = Console(options.json, options.quiet)
+    try:
+        code: int = options.run(options, console)
+        console.finish()
+        return code
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()                               # whoever reads our output has had enough
+        return OK
+    except UsageError as error:
+        print(f"wright {options.command}: {error}\nTry 'wright {options.command} --help'.", file=sys.stderr)
+        return USAGE
+    except Exception as error:
+        from .. import settings
+        if settings.debug():
+            import traceback
+            traceback.print_exc()
+        code = exit_code(error)                          # raises what is a defect of ours
+        console.error(error)
+        return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
