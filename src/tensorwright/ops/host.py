@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Host(Op):
 
     model: bytes
     node: str
+    types_are_given: ClassVar[bool] = True       # what reads a network must not infer this operator's types again
 
     def infer(self, *inputs: TensorType | None) -> ValueType | tuple[ValueType, ...]:
         import onnx

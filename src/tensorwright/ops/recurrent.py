@@ -29,7 +29,8 @@ class Recurrent(Op):
     Output  Y (T, D, N, H), zero beyond a sequence's length; Y_h (D, N, H); for lstm Y_c (D, N, H): the last states.
     Params  kind: "lstm", "gru" or "rnn". hidden: H. direction: "forward", "reverse" or "bidirectional".
             activations: names as in ONNX, lower case, for each direction in turn: (f, g, h) for lstm, (f, g) for gru,
-            (f,) for rnn; () means sigmoid and tanh as ONNX has them. clip: bound on the activations' arguments.
+            (f,) for rnn; () means sigmoid and tanh as ONNX has them. clip: bound on the arguments of
+            activations (as in ONNX Runtime, an lstm's h takes the cell state unbounded).
             linear_before_reset: gru only. input_forget: lstm only, couples the input and forget gates.
             alphas, betas: taken in turn by the activations that have such a parameter; ONNX's defaults where they end.
     Cost    2·T·D·N·G·H·(I + H) operations.
@@ -132,7 +133,7 @@ class Recurrent(Op):
         i = f(self._clipped(i + Pi * c))
         forget = 1 - i if self.input_forget else f(self._clipped(forget + Pf * c))
         c = forget * c + i * g(self._clipped(cell))
-        return f(self._clipped(o + Po * c)) * last(self._clipped(c)), c
+        return f(self._clipped(o + Po * c)) * last(c), c
 
     def _gru(self, x: np.ndarray, w: _Weights, h: np.ndarray, c: np.ndarray,
              functions: Sequence[Activation]) -> tuple[np.ndarray, np.ndarray]:
