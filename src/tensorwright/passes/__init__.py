@@ -11,11 +11,13 @@ from .constants import drop_empty_operands, fold_constants
 from .duplicates import drop_dead, merge_duplicates
 from .epilogue import fuse_epilogues
 from .graph import Graph
+from .heads import HEADS
 from .identity import IDENTITIES
 from .motion import MOTION, TRANSPOSES
 from .movement import MOVEMENTS
 from .normalization import recognise_normalization
 from .padding import PADDING
+from .parallel import merge_parallel_products
 from .pointwise import fuse_pointwise
 from .report import Report
 from .rewrite import Rewrite, apply
@@ -46,8 +48,10 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("clean", clean),
     ("normalisation", recognise_normalization),
     ("attention", rewrites(*IDENTITIES, *MOVEMENTS, *ATTENTION)),
+    ("heads", rewrites(*HEADS, *MOVEMENTS, *IDENTITIES)),
     ("padding", rewrites(*PADDING)),
     ("affine", rewrites(*AFFINE)),
+    ("parallel", merge_parallel_products),
     ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES)),
     ("motion", rewrites(*IDENTITIES, *MOTION)),
     ("clean again", clean),
@@ -66,6 +70,7 @@ def run(network: Network, trace: Callable[[str, Network], None] | None = None) -
         step(graph, report)
         if trace is not None:
             trace(name, graph.freeze())
+    report.keep_declined(graph.layers)
     return graph.freeze(), report
 
 

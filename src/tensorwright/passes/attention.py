@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from .view import Leaves
 
 #: An additive mask that keeps scores this far down leaves them no weight in float32.
 HIDDEN = -1e4
+FLOATS = frozenset({DType.float16, DType.bfloat16, DType.float32})
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Scores:
 def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | None:
     """softmax(scale·(q @ kᵀ) + mask) @ v → attention(q, k, v, mask); scale on either side of the product or on q or k
 
-    Where every score of a query is −∞ the softmax gives NaN, attention zeros.
+    Where every score of a query is −∞ the softmax gives NaN, attention zeros. Roundings of scores and weights to
+    half precision on the way are left out.
     """
     graph = y.graph
     assert isinstance(graph, Graph)
@@ -54,9 +57,9 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
         return None
     if isinstance(found, Refusal):
         return found
-    if weights.readers > 1 or softmax.readers > (1 if softmax.name == weights.name else 2):
+    if weights.readers > 1 or any(v.readers > 1 for v in _between(weights, softmax)):
         return Refusal("the weights have another reader")
-    if any(d != e for d, e in zip(_leading(graph, found.product), softmax.shape[:-2], strict=True)):
+    if Value(graph, found.product.outputs[0]).shape != softmax.shape:
         return Refusal("the mask makes the scores larger")
     (q, q_scale), (k, k_scale) = (_unscaled(graph, name or "") for name in found.product.inputs)
     perm = (*range(k.rank - 2), k.rank - 1, k.rank - 2)
@@ -75,16 +78,40 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
 
 
 def _softmax(weights: Value) -> Value | None:
-    """The softmax behind the attention weights: they themselves, or where(isnan(s), 0, s) of it."""
-    if isinstance(weights.op, Softmax):
-        return weights
-    read = [v for v in weights.inputs if v is not None and v.array is None]
-    if len(read) != 1 or read[0].layer is None or not isinstance(weights.op, Pointwise):
+    """The softmax behind the attention weights, through conversions and where(isnan(s), 0, s)."""
+    while weights.layer is not None and not isinstance(weights.op, Softmax):
+        inner = _converted(weights) or _guarded(weights)
+        if inner is None:
+            return None
+        weights = inner
+    return weights
+
+
+def _between(weights: Value, softmax: Value) -> Iterator[Value]:
+    """The values from the weights back to the softmax."""
+    while weights.name != softmax.name:
+        weights = _converted(weights) or _guarded(weights) or softmax
+        yield weights
+
+
+def _converted(y: Value) -> Value | None:
+    """x when y is x in another floating-point type."""
+    e = Leaves(y.graph).of_layer(y.name)  # type: ignore[arg-type]
+    while isinstance(e, Apply) and e.fn == "cast" and e.dtype in FLOATS:
+        e = e.args[0]
+    x = y.inputs[e.index] if isinstance(e, In) and e.dtype in FLOATS and len(y.inputs) == 1 else None
+    return x if x is not None and x.shape == y.shape else None
+
+
+def _guarded(y: Value) -> Value | None:
+    """s when y is where(isnan(s), 0, s)."""
+    read = [v for v in y.inputs if v is not None and v.array is None]
+    if len(read) != 1 or y.layer is None:
         return None
-    leaves = Leaves(weights.graph)  # type: ignore[arg-type]
+    leaves = Leaves(y.graph)  # type: ignore[arg-type]
     s = leaves.leaf(read[0].name)
     guarded = call("where", call("isnan", s, dtype=DType.bool), number(0, s), s)
-    return read[0] if leaves.of_layer(weights.name) == guarded and isinstance(read[0].op, Softmax) else None
+    return read[0] if leaves.of_layer(y.name) == guarded else None
 
 
 def _scores(leaves: Leaves, value: str, shape: tuple) -> Scores | Refusal | None:
@@ -110,6 +137,8 @@ def _peel(leaves: Leaves, e: Expr, shape: tuple) -> Scores | Refusal | None:
         return _scores(leaves, name, shape)
     if not isinstance(e, Apply):
         return None
+    if e.fn == "cast" and {e.dtype, e.args[0].dtype} <= FLOATS:
+        return _peel(leaves, e.args[0], shape)
     if e.fn in ("mul", "div"):
         for x, c in (e.args, e.args[::-1])[: 2 if e.fn == "mul" else 1]:
             if isinstance(c, Const):
@@ -147,12 +176,6 @@ def _hide(found: Scores, keep: Expr, hidden: Const) -> Scores | Refusal:
         return Refusal("scores are replaced twice, by different numbers")
     added = call("where", keep, number(0, hidden), hidden)
     return replace(found, additive=added if found.additive is None else call("add", found.additive, added))
-
-
-def _leading(graph: Graph, product: Layer) -> tuple:
-    t = graph.tensor(product.outputs[0])
-    assert t is not None
-    return t.shape[:-2]
 
 
 def _unscaled(graph: Graph, name: str) -> tuple[Value, float]:
@@ -197,13 +220,13 @@ def _is_causal(mask: Operand) -> bool:
     array = mask.array if isinstance(mask, Value) else mask
     if not isinstance(array, np.ndarray) or array.ndim < 2 or any(d != 1 for d in array.shape[:-2]):
         return False
-    square = array.reshape(array.shape[-2:])
+    square = np.asarray(array).reshape(array.shape[-2], array.shape[-1])
     if square.shape[0] != square.shape[1] or square.shape[0] < 2:
         return False
-    past = np.tri(square.shape[0], dtype=bool)
+    past = np.tri(square.shape[0]) > 0
     if square.dtype == bool:
-        return bool((square == past).all())
-    return bool((square[past] == 0).all() and (square[~past] <= HIDDEN).all())
+        return bool(np.all(square == past))
+    return bool(np.all(np.where(past, square == 0, square <= HIDDEN)))
 
 
 ATTENTION = (recognise_attention,)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..dims import Dim
-from ..ir.pattern import Refusal, Term, Value, node, some, term
-from ..ops import Concat, Expand, Pointwise, Reshape, Slice, Transpose
+from ..ir.pattern import Refusal, Term, Value, const, node, some, term
+from ..ops import Concat, Expand, Gather, Pointwise, Reshape, Slice, Transpose
 from .rewrite import rewrite
 from .tidy import covers
 
@@ -121,5 +123,25 @@ def drop_expand_before_pointwise(e: Value, wide: Value, x: Value) -> Term | Refu
     return term(e.op, *(x if v is not None and v.name == wide.name else v for v in e.inputs))
 
 
-MOVEMENTS = (merge_transposes, merge_reshapes, merge_expands, merge_slices, slice_one_operand_of_concat, merge_concats,
-             join_adjacent_slices, drop_expand_before_pointwise)
+@rewrite(node(Gather, "x", const("indices"), name="y"))
+def slice_instead_of_gather(y: Value, x: Value, indices: Value) -> Term | Refusal | None:
+    """x[:, [3, 5, 7]] → x[:, 3:8:2], x[:, 3] alike: constant indices with equal distances"""
+    assert isinstance(y.op, Gather) and indices.array is not None
+    axis, extent, wanted = y.op.axis, x.shape[y.op.axis], indices.array.reshape(-1)
+    if wanted.size == 0:
+        return None
+    if not isinstance(extent, int):
+        return Refusal("how far indices may go depends on symbols")
+    positions = np.where(wanted < 0, wanted + extent, wanted)
+    steps = set(np.diff(positions).tolist())
+    if len(steps) > 1 or 0 in steps or positions.min() < 0 or positions.max() >= extent:
+        return Refusal("indices are repeated, not evenly spaced, or out of range")
+    starts = tuple(int(positions[0]) if i == axis else 0 for i in range(x.rank))
+    sizes: tuple[Dim, ...] = tuple(wanted.size if i == axis else d for i, d in enumerate(x.shape))
+    step = tuple(int(steps.pop()) if i == axis and steps else 1 for i in range(x.rank))
+    cut = term(Slice(starts, sizes, step), x)
+    return cut if indices.rank == 1 else term(Reshape(y.shape), cut)
+
+
+MOVEMENTS = (slice_instead_of_gather, merge_transposes, merge_reshapes, merge_expands, merge_slices,
+             slice_one_operand_of_concat, merge_concats, join_adjacent_slices, drop_expand_before_pointwise)

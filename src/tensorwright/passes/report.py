@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 
 class Report:
     """Rewrites fired and declined, by rewrite and layer. Prints itself.
 
     fired      (rewrite, layer, how often)
-    declined   (rewrite, layer, reason): the last reason, for layers the rewrite did not change later on
+    declined   (rewrite, layer, reason): the last reason, for layers that are still there
     """
 
     def __init__(self) -> None:
@@ -22,6 +23,10 @@ class Report:
 
     def decline(self, rewrite: str, layer: str, reason: str) -> None:
         self._declined[rewrite, layer] = reason
+
+    def keep_declined(self, layers: Collection[str]) -> None:
+        """Forget what was declined for layers other than these: they are gone."""
+        self._declined = {key: reason for key, reason in self._declined.items() if key[1] in layers}
 
     @property
     def fired(self) -> list[tuple[str, str, int]]:
