@@ -55,8 +55,10 @@ class DirectConvolution:
 
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[DirectConvolution]:
     """Direct convolutions. Needs constant filters, channel stride 1 in y, and x's padding as its border."""
+    op, _, _ = core_of(problem.op)
     c = contraction(problem)
-    if c is not None:
+    depthwise = isinstance(op, Convolution) and op.groups > 1 and problem.outputs[0].shape[1] == op.groups
+    if c is not None and not (depthwise and _channels_innermost(problem)):
         for blocking in candidates(c, cpu, dict(problem.tuned)):
             yield DirectConvolution(blocking)
 

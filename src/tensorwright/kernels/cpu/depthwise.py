@@ -1,8 +1,8 @@
-"""Depthwise convolution, channels last: a tile of rows × columns of outputs per vector of channels, channels innermost."""
+"""Depthwise convolution, channels last: tiles of rows × columns of outputs, one vector of channels after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,12 +71,18 @@ def layer_of(problem: Problem) -> Layer | None:
     start: Dim = 0
     for (before, _), stride in zip(op.pads, x.strides[2:], strict=True):
         start = start - before * stride
-    missing = (1,) * (3 - len(op.strides))
-    window = (*missing, *w.shape[2:])
+    window = w.shape[2:]
     if not all(isinstance(r, int) for r in window):
         return None
-    return Layer(x, y, bias, extras, arity or 0, len(problem.inputs), epilogue, c, window, (*missing, *op.strides),  # type: ignore[arg-type]
-                 (*missing, *op.dilations), start)
+    return Layer(x, y, bias, extras, arity or 0, len(problem.inputs), epilogue, c, _three(window), _three(op.strides),
+                 _three(op.dilations), start)
+
+
+def _three(values: Sequence[Dim]) -> tuple[int, int, int]:
+    """Values of one to three spatial axes as those of three."""
+    a, b, c = (*(1,) * (3 - len(values)), *values)
+    assert isinstance(a, int) and isinstance(b, int) and isinstance(c, int)
+    return a, b, c
 
 
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Depthwise]:
@@ -97,14 +103,13 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Depthwise]:
 def _sizes(layer: Layer, cpu: CpuSpec) -> list[tuple[int, int]]:
     """Tiles to try. Rows of outputs leave the registers one by one, so tall tiles of small windows still fit."""
     wide = max(1, cpu.lanes * layer.x.dtype.itemsize * 8 // cpu.vector_bits)
-    taps = layer.window[0] * layer.window[1] * layer.window[2]
     if not all(isinstance(d, int) for d in layer.extents[2:]):         # every smaller tile is needed as well
         return [(2, 4), (1, 4), (2, 2)]
     if cpu.vector_registers // wide < 32:
         return [(2, 2), (1, 4), (4, 2), (2, 3)]
     if max(layer.strides) > 1:
         return [(4, 2), (2, 4), (7, 2), (2, 2), (7, 7)]
-    return [(4, 4), (7, 7), (2, 4), (14, 4)] if taps <= 9 else [(2, 4), (1, 7), (2, 7), (4, 2)]
+    return [(4, 4), (7, 7), (2, 4), (14, 4)] if layer.taps <= 9 else [(2, 4), (1, 7), (2, 7), (4, 2)]
 
 
 def _chunked(layer: Layer, t: Depthwise, cpu: CpuSpec, tuned: dict[str, int]) -> Depthwise:
@@ -114,7 +119,6 @@ def _chunked(layer: Layer, t: Depthwise, cpu: CpuSpec, tuned: dict[str, int]) ->
     vectors = -(-layer.channels // cpu.lanes)
     block = 0 if rows >= 16 or vectors < 4 else max(2, -(-vectors * rows // CHUNKS))
     blocks = -(-vectors // block) if block else 1
-    taps = layer.window[0] * layer.window[1] * layer.window[2]
-    work = t.rows * width * layer.channels // blocks * taps
+    work = t.rows * width * layer.channels // blocks * layer.taps
     wanted = max(CHUNK_WORK // max(1, work), rows * blocks // CHUNKS)
     return replace(t, block=block, chunk_rows=max(1, min(rows, wanted)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,10 @@ class Layer:
     strides: tuple[int, int, int]
     dilations: tuple[int, int, int]
     start: Dim
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.window)
 
     def along(self, operand: Operand) -> tuple[Dim, Dim, Dim, Dim]:
         """Strides along batch, depth, height, width; 0 for axes that do not exist."""
@@ -70,7 +75,8 @@ class Driver:
         size = layer.x.dtype.itemsize
         x = f.at(arg(f, 0), d(layer.start * size))
         w, bias = arg(f, 1), arg(f, 2) if layer.bias is not None else "null"
-        others = [(arg(f, layer.y_at), layer.y), *((arg(f, layer.extras_at + i), e) for i, e in enumerate(layer.extras))]
+        others = [(arg(f, layer.y_at), layer.y)]
+        others += [(arg(f, layer.extras_at + i), e) for i, e in enumerate(layer.extras)]
         with f.loop("chunk", f.begin, f.end) as chunk:
             block, row_block = f.remainder(chunk, self.blocks), f.divide(chunk, self.blocks)
             begin = f.mul(block, self.block)
@@ -79,7 +85,7 @@ class Driver:
             if self.tail and self.blocks > 1:
                 tail = f.set(f"zext i1 {f.set(f'icmp eq i64 {block}, {self.blocks - 1}')} to i64")
             channel = f.mul(begin, lanes)
-            w_at = f.at(w, f.mul(begin, product(layer.window) * lanes * size))
+            w_at = f.at(w, f.mul(begin, layer.taps * lanes * size))
             bias_at = f.at(bias, f.mul(channel, size)) if layer.bias is not None else "null"
             first = f.mul(row_block, self.chunk_rows)
             last = f.minimum(f.add(first, self.chunk_rows), d(self.rows))
@@ -115,7 +121,7 @@ class Driver:
 
 
 def tile_function(layer: Layer, rows: int, columns: int, cpu: CpuSpec, symbol: str, order: list[Dim]) -> Function:
-    """void tile(count, tail, dims, x, w, bias, y, e0, e1, ...): `count` vectors of channels, then a partial one if tail."""
+    """void tile(count, tail, dims, x, w, bias, y, e0, ...): `count` vectors of channels, then a partial one if tail."""
     params = {"count": "i64", "tail": "i64", "dims": "ptr", "x": "ptr", "w": "ptr", "bias": "ptr", "y": "ptr"}
     params |= {f"e{i}": "ptr" for i in range(len(layer.extras))}
     f = Function(f"{symbol}_tile{rows}x{columns}", linkage="internal", attributes="nounwind noinline", **params)
@@ -138,7 +144,7 @@ class _Tile:
         """All outputs of vector number v of channels."""
         f, layer, lanes = self.f, self.layer, self.cpu.lanes
         bytes_ = layer.x.dtype.itemsize * lanes
-        x, w = f.at("%x", f.mul(v, bytes_)), f.at("%w", f.mul(v, product(layer.window) * bytes_))
+        x, w = f.at("%x", f.mul(v, bytes_)), f.at("%w", f.mul(v, layer.taps * bytes_))
         start = f.const(self.type, 0)
         if layer.bias is not None:
             start = self._load(self.type, f.at("%bias", f.mul(v, bytes_)), mask)

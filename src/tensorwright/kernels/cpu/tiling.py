@@ -36,6 +36,13 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
             yield streamed
 
 
+def whole_panels(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
+    """The best guess with one chunk per panel: for products inside another kernel."""
+    shapes = dict.fromkeys(_shapes(c, cpu, cpu.lanes))
+    rows, mr, nr = min(shapes, key=lambda s: _cycles(c, s, cpu.lanes, cpu, tuned))
+    return Blocking(mr, nr, cpu.lanes, rows, order="panels", chunk_rows=0)
+
+
 def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int, int]]:
     """(rows, mr, nr) with accumulators, a row of B and one splat in registers."""
     wide = max(1, lanes * c.dtype.itemsize * 8 // cpu.vector_bits)         # registers per vector

@@ -1,0 +1,172 @@
+"""Winograd convolution F(2×2, 3×3) and F(4×4, 3×3), channels last: fewer products, larger rounding errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...dims import Dim, ceildiv, evaluate
+from ...dtypes import DType
+from ...ops.convolution import Convolution
+from ...targets import CpuSpec
+from ..llvm import module
+from ..problem import Phase, Problem, Source, Workspace
+from .blocking import Blocking, blocked_functions
+from .contraction import Axis, Contraction, core_of, epilogue_reads, extras_of, two_pixel_axes
+from .convolution import padding_readable
+from .packing import pack_panels
+from .tiling import whole_panels
+from .winograd_driver import Writer
+from .winograd_matrices import transform_filters
+from .winograd_transform import Tiling
+
+SLACK = 48                # elements between frequencies, so that they do not all fall into one cache set
+DRAM = 7.0                # bytes per cycle that filters arrive at when they do not fit the cache
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """m         outputs per tile and direction: 2 or 4
+    block     tiles that one thread takes through all three steps; 0: each step is a phase over all tiles
+    product   blocking of the products, one per frequency
+    """
+
+    m: int
+    block: int
+    product: Blocking
+
+    @property
+    def error_factor(self) -> float:
+        """Roughly how many times the rounding error of direct convolution."""
+        return 2.0 if self.m == 2 else 15.0
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the result should be checked against the tolerance before it is used."""
+        return self.m > 2
+
+    def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
+        geometry = Geometry.of(problem)
+        assert geometry is not None
+        tiles: Dim = self.block or geometry.tiles(self.m)
+        count, first = len(problem.inputs), 3 if self.block else 0
+        args = (0, 1, None, 2) if self.block else (count + 1, 1, None, count + 2)
+        c = geometry.product(self.m, tiles, cpu, args)
+        order: list[Dim] = []
+        functions, chunks = blocked_functions(c, self.product, cpu, f"{symbol}_product", order)
+        writer = Writer(geometry.tiling(self.m, tiles, cpu), problem, cpu, symbol, order)
+        sizes = [4 * self.frequencies * stride for stride in (c.batch[0].a, c.batch[0].y)]
+        workspaces = tuple(Workspace(size, per_thread=bool(first)) for size in sizes)
+        if self.block:
+            assert isinstance(sizes[0], int) and isinstance(sizes[1], int) and isinstance(chunks, int)
+            functions += writer.blocks(self.block, chunks, (sizes[0], sizes[1]))
+            phases: tuple[Phase, ...] = (Phase(symbol, ceildiv(geometry.tiles(self.m), self.block)),)
+        else:
+            into, into_chunks = writer.transform_phase("in")
+            out, out_chunks = writer.transform_phase("out")
+            functions += [*into, *out]
+            phases = (Phase(into[0].name, into_chunks), Phase(f"{symbol}_product", chunks),
+                      Phase(out[0].name, out_chunks))
+        return Source(module(*functions), phases, tuple(order), workspaces, packed=(1,))
+
+    @property
+    def frequencies(self) -> int:
+        return (self.m + 2) ** 2
+
+    def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
+        return pack_panels(transform_filters(array, self.m), self.product.nr * self.product.lanes, self.product.lanes)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A 3×3 convolution of stride 1 and its operands."""
+
+    problem: Problem
+    c: int
+    k: int
+
+    @classmethod
+    def of(cls, problem: Problem) -> Geometry | None:
+        """None where Winograd does not apply."""
+        op, epilogue, arity = core_of(problem.op)
+        assert isinstance(op, Convolution)
+        x, w, *rest = problem.inputs[: arity or len(problem.inputs)]
+        bias, y, extras = rest[0] if rest else None, problem.outputs[0], extras_of(problem)
+        if x is None or w is None or not w.constant or x.dtype is not DType.float32 or w.dtype is not x.dtype:
+            return None
+        if w.shape[2:] != (3, 3) or op.strides != (1, 1) or op.dilations != (1, 1) or op.groups != 1:
+            return None
+        k, c = w.shape[:2]
+        if not isinstance(c, int) or not isinstance(k, int) or any(d == 0 for d in (*w.shape, *y.shape)):
+            return None
+        if x.strides[1] != 1 or y.strides[1] != 1 or (bias is not None and bias.strides[0] != 1):
+            return None
+        if any(extras[i].strides[1] not in (0, 1) for i in epilogue_reads(epilogue)):
+            return None
+        return cls(problem, c, k) if padding_readable(op, problem) else None
+
+    def tiles(self, m: int) -> Dim:
+        n, _, p, q = self.problem.outputs[0].shape
+        return n * ceildiv(p, m) * ceildiv(q, m)
+
+    def product(self, m: int, tiles: Dim, cpu: CpuSpec, args: tuple[int, int, int | None, int]) -> Contraction:
+        """(m + 2)² products (tiles, C) × (C, K)."""
+        a, y = _row(self.c, cpu), _row(self.k, cpu)
+        batch = Axis((m + 2) ** 2, a * tiles + SLACK, y * tiles + SLACK, b=1)
+        return Contraction(DType.float32, DType.float32, (batch,), two_pixel_axes([Axis(tiles, a, y)], 0),
+                           ((self.c, 1),), self.k, args)
+
+    def tiling(self, m: int, tiles: Dim, cpu: CpuSpec) -> Tiling:
+        problem = self.problem
+        _, epilogue, arity = core_of(problem.op)
+        x, _, *rest = problem.inputs[: arity or len(problem.inputs)]
+        assert x is not None
+        y = problem.outputs[0]
+        p, q = y.shape[2:]
+        even = isinstance(p, int) and isinstance(q, int) and p % m == 0 and q % m == 0
+        row_v, row_m = _row(self.c, cpu), _row(self.k, cpu)
+        return Tiling(m, x, y, rest[0] if rest else None, extras_of(problem), epilogue, self.c, self.k, row_v, row_m,
+                      row_v * tiles + SLACK, row_m * tiles + SLACK, even)
+
+
+def _row(channels: int, cpu: CpuSpec) -> int:
+    """Elements per tile of V or M: whole vectors, and not a multiple of 2 KB."""
+    size = -(-channels // cpu.lanes) * cpu.lanes
+    return size + cpu.lanes if size * 4 % 2048 == 0 else size
+
+
+def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
+    """Needs 3×3 filters, stride 1, one group, constant filters, and channel stride 1 in x and y."""
+    geometry = Geometry.of(problem)
+    if geometry is None:
+        return
+    tuned = dict(problem.tuned)
+    n, _, p, q = (max(1, evaluate(d, tuned)) for d in problem.outputs[0].shape)
+    vectors_in, vectors_out = -(-geometry.c // cpu.lanes), -(-geometry.k // cpu.lanes)
+    direct = 9 * n * p * q * geometry.c * vectors_out
+    found: list[tuple[float, Winograd]] = []
+    for m in (4, 2):
+        tiles, f = evaluate(geometry.tiles(m), tuned), (m + 2) ** 2
+        filters = f * geometry.c * geometry.k * 4
+        cycles = tiles * f * (geometry.c * vectors_out + 6 * (vectors_in + vectors_out))
+        for block in _blocks(geometry, m, tiles, filters, cpu):
+            turns = -(-tiles // block) if block else 1
+            slow = filters * turns / DRAM if filters > cpu.l2 else 0
+            estimate = max(cycles, slow) + 0.2 * min(cycles, slow)
+            if estimate < 0.95 * direct:
+                c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
+                found.append((estimate, Winograd(m, block, whole_panels(c, cpu, tuned))))
+    yield from (t for _, t in sorted(found, key=lambda item: item[0])[:6])
+
+
+def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) -> list[int]:
+    """Numbers of tiles per block to try: what leaves V, M and, if it can, U in the second-level cache; and 0."""
+    per_tile = 4 * (m + 2) ** 2 * (_row(geometry.c, cpu) + _row(geometry.k, cpu))
+    sizes = []
+    for room in (0.5, 1.0):
+        most = max(4, int((room * cpu.l2 - (filters if filters < 0.8 * room * cpu.l2 else 0)) / per_tile))
+        pieces = max(-(-tiles // most), 1)
+        sizes.append(-(-tiles // pieces))
+    return [*dict.fromkeys(s for s in sizes if s >= 4), 0]

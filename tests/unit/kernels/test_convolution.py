@@ -1,0 +1,158 @@
+"""Every tactic of convolution against the meaning: groups, dilation, stride, tails, borders, views, symbols, types."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from contraction_cases import HERE, channels_last, check, compiles_everywhere, dense, fuse, output_shape
+
+from tensorwright.dims import symbol
+from tensorwright.kernels.cpu import convolution, depthwise, winograd
+from tensorwright.kernels.problem import Operand, Problem
+from tensorwright.ops import Convolution
+
+
+def problem_of(op: Convolution, n, c, k, size, window, *, bias=True, extras=0, pixel_x=0, pixel_y=0, nchw=False,
+               dtype="float32", slack=0) -> Problem:
+    """A convolution with x's border as wide as its padding (plus slack), x and y in wider pixels if asked."""
+    border = [(b + slack, a + slack) for b, a in op.pads]
+    x = dense((n, c, *size), dtype, border=border) if nchw else channels_last((n, c, *size), dtype, border, pixel_x)
+    inputs = [x, dense((k, c // op.groups, *window), dtype, True), dense((k,), dtype, True) if bias else None]
+    shape = output_shape(op, inputs)
+    y = channels_last(shape, dtype, pixel=pixel_y)
+    per_channel = Operand(tuple(shape), (0, 1, *(0,) * len(size)), y.dtype)
+    residual = Operand(tuple(shape), channels_last(shape, dtype, [(1, 1)] * len(size)).strides, y.dtype)
+    per_pixel = Operand(tuple(shape), (1, *(0,) * (1 + len(size))), y.dtype)
+    return fuse(op, inputs, y, [residual, per_channel, per_pixel][:extras])
+
+
+def drawn(seed: int) -> Problem:
+    """A random small convolution."""
+    r = random.Random(seed)
+    rank = r.choice([1, 2, 2, 2, 2, 3])
+    groups = r.choice([1, 1, 1, 2, 3])
+    window = tuple(r.choice([1, 1, 2, 3, 3, 5]) for _ in range(rank))
+    strides, dilations = (tuple(r.choice([1, 1, 2, 3]) for _ in range(rank)) for _ in range(2))
+    pads = tuple((r.randint(0, 2), r.randint(0, 2)) for _ in range(rank))
+    spans = [(w - 1) * d + 1 for w, d in zip(window, dilations, strict=True)]
+    size = tuple(max(r.choice([1, 3, 5, 7, 9, 15, 17]), span) for span in spans)
+    c, k = groups * r.choice([1, 3, 5, 16]), groups * r.choice([1, 4, 7, 16, 17, 33, 40])
+    op = Convolution(strides, pads, dilations, groups)
+    return problem_of(op, r.choice([1, 1, 2, 3]), c, k, size, window, bias=r.random() < 0.7, extras=r.randint(0, 3),
+                      pixel_x=r.choice([0, c + 3]), pixel_y=r.choice([0, k + 5]), nchw=r.random() < 0.25,
+                      slack=r.choice([0, 0, 1]))
+
+
+def every_tactic(problem, cpu):
+    for family in (winograd, depthwise, convolution):
+        yield from family.tactics(problem, cpu)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_problems(seed: int) -> None:
+    assert check(drawn(seed), every_tactic, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(100, 105))
+def test_random_problems_on_narrower_vectors(seed: int) -> None:
+    assert check(drawn(seed), every_tactic, cpus=HERE[1:], seed=seed)
+
+
+def test_rows_of_seven_take_two_rows_per_tile() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    found = check(problem_of(op, 1, 8, 64, (7, 7), (3, 3), extras=1), convolution.tactics)
+    assert any(t.blocking.rows == 2 for t in found)
+
+
+def test_weights_larger_than_the_cache_are_prefetched() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    found = check(problem_of(op, 1, 256, 256, (5, 5), (3, 3)), convolution.tactics)
+    assert any(t.blocking.prefetch for t in found)
+
+
+@pytest.mark.parametrize("family", [convolution, depthwise, winograd], ids=lambda m: m.__name__.split(".")[-1])
+@pytest.mark.parametrize("sizes", [(2, 9, 11), (1, 16, 7), (3, 1, 1), (0, 5, 5)], ids=str)
+def test_symbolic_batch_and_size(family, sizes) -> None:
+    names = ("s0", "s1", "s2")
+    n, h, w = map(symbol, names)
+    groups = 20 if family is depthwise else 1
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), groups)
+    problem = problem_of(op, n, 20, 20, (h, w), (3, 3), extras=2)
+    problem = Problem(problem.op, problem.inputs, problem.outputs, (("s0", 1), ("s1", 16), ("s2", 16)))
+    assert check(problem, family.tactics, env=dict(zip(names, sizes, strict=True)))
+
+
+def test_symbolic_batch_of_one_by_one_is_one_run_of_pixels() -> None:
+    op = Convolution((1, 1), ((0, 0), (0, 0)), (1, 1))
+    problem = problem_of(op, symbol("s0"), 24, 40, (5, 3), (1, 1))
+    form = convolution.contraction(problem)
+    assert form is not None and form.pixels[-2].extent == 1
+    assert check(problem, convolution.tactics, env={"s0": 3})
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "int64", "uint8"])
+def test_other_types(dtype: str) -> None:
+    op = Convolution((2, 1), ((1, 0), (1, 2)), (1, 2), 2)
+    assert check(problem_of(op, 2, 6, 22, (9, 8), (3, 2), dtype=dtype), convolution.tactics, tolerance=1e-12)
+
+
+DEPTHWISE = [(16, (1, 1), (3, 3), (7, 7)), (19, (2, 2), (3, 3), (9, 11)), (70, (1, 1), (5, 5), (6, 9)),
+             (33, (1, 2), (7, 3), (9, 8)), (5, (1, 1), (3, 3), (1, 1)), (260, (1, 1), (3, 3), (7, 7))]
+
+
+@pytest.mark.parametrize("c, strides, window, size", DEPTHWISE, ids=str)
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_depthwise(c, strides, window, size, dilation) -> None:
+    pads = tuple(((w - 1) * dilation // 2,) * 2 for w in window)
+    op = Convolution(strides, pads, (dilation, dilation), c)
+    problem = problem_of(op, 2, c, c, size, window, extras=2, pixel_x=c + 2, pixel_y=c + 7)
+    assert check(problem, depthwise.tactics)
+    assert not list(convolution.tactics(problem, HERE[0]))
+
+
+def test_depthwise_in_one_and_three_dimensions_and_in_float64() -> None:
+    assert check(problem_of(Convolution((1,), ((2, 1),), (1,), 18), 2, 18, 18, (13,), (4,)), depthwise.tactics)
+    op = Convolution((1, 2, 1), ((1, 1), (0, 1), (1, 0)), (1, 1, 2), 9)
+    assert check(problem_of(op, 2, 9, 9, (4, 7, 6), (3, 2, 2), extras=1), depthwise.tactics)
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), 11)
+    assert check(problem_of(op, 1, 11, 11, (5, 8), (3, 3), dtype="float64"), depthwise.tactics, tolerance=1e-12)
+    assert check(problem_of(op, 1, 11, 11, (5, 8), (3, 3), extras=2), depthwise.tactics, cpus=HERE[1:])
+
+
+def test_depthwise_with_several_outputs_per_channel_is_a_grouped_convolution() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), 6)
+    assert check(problem_of(op, 1, 6, 18, (5, 8), (3, 3)), convolution.tactics)
+
+
+WINOGRAD = [(1, 16, 16, (8, 8)), (2, 19, 37, (9, 11)), (1, 64, 33, (7, 7)), (1, 96, 80, (13, 14)), (3, 32, 48, (2, 17))]
+
+
+@pytest.mark.parametrize("n, c, k, size", WINOGRAD, ids=str)
+def test_winograd(n, c, k, size) -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 0)), (1, 1))
+    problem = problem_of(op, n, c, k, size, (3, 3), extras=2, pixel_x=c + 1, pixel_y=k + 3)
+    found = check(problem, winograd.tactics)
+    assert {t.m for t in found} >= {2} and all(t.approximate == (t.m == 4) for t in found)
+
+
+def test_winograd_on_narrower_vectors() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert check(problem_of(op, 1, 24, 20, (10, 9), (3, 3), extras=1), winograd.tactics, cpus=HERE[1:])
+
+
+def test_what_the_kernels_cannot_read_is_declined() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    x, w = channels_last((1, 16, 8, 8)), dense((16, 16, 3, 3), constant=True)
+    y = channels_last((1, 16, 8, 8))
+    for family in (convolution, winograd):
+        assert not list(family.tactics(Problem(op, (x, w), (y,)), HERE[0])), "no border"
+    inner = Convolution((1, 1), ((0, 0), (0, 0)), (1, 1))
+    wide = dense((1, 16, 6, 6))
+    assert not list(convolution.tactics(Problem(inner, (x, w), (wide,)), HERE[0])), "y is not channels last"
+
+
+@pytest.mark.parametrize("family", [convolution, depthwise, winograd], ids=lambda m: m.__name__.split(".")[-1])
+def test_compiles_for_other_machines(family) -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), 37 if family is depthwise else 1)
+    compiles_everywhere(problem_of(op, 1, 37, 37, (9, 15), (3, 3), extras=2), family.tactics)
