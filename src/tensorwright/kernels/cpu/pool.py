@@ -17,7 +17,7 @@ from ...dims import Dim
 from ...dtypes import DType
 from ...ops.pool import Pool
 from ...targets import CpuSpec
-from ..llvm import SCALAR, Dims, Function, arg, lanes_of, literal, module, vector
+from ..llvm import SCALAR, Dims, Function, arg, lanes_of, module, vector
 from ..problem import Phase, Problem, Source
 from .rows import Rows, load_strided, natural_lanes, offset, unfuse
 
@@ -105,7 +105,7 @@ class _Printer:
         return all_in
 
     def divisor(self, ranges: Sequence[Range], starts: Sequence[str | None]) -> str:
-        """Elements the average counts, as a scalar of the element type. start None: the whole window is inside."""
+        """Elements the average counts: a number, or a scalar of the element type. start None: the whole window is inside."""
         f, count = self.f, "1"
         for axis, ((low, high), start) in enumerate(zip(ranges, starts, strict=True)):
             if self.op.include_pad and start is not None:
@@ -114,7 +114,7 @@ class _Printer:
             else:
                 count = f.mul(count, f.sub(high, low))
         if not count.startswith("%"):
-            return literal(float(count), self.scalar)
+            return count
         return f.set(f"sitofp i64 {count} to {self.scalar}")
 
     # one window -------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class _Printer:
         if self.op.kind == "average":
             if divisor.startswith("%"):
                 return f.op("fdiv", vec, result, f.splat(vec, divisor))
-            return f.op("fmul", vec, result, f.const(vec, 1 / prod(self.op.window)))
+            return f.op("fmul", vec, result, f.const(vec, 1 / int(divisor)))
         return result
 
     def loops(self, base: str, stride: str, ranges: Sequence[Range], lanes: int, mask: str | None, first: str) -> str:
