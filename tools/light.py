@@ -31,10 +31,13 @@ def strip(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def fill(model: onnx.ModelProto, seed: int = 0) -> onnx.ModelProto:
     """Random weights in place of placeholders; equal seeds give equal weights. Activations keep a sensible scale."""
+    filters = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
     for tensor in model.graph.initializer:
         found = _MARK.match(tensor.doc_string)
         if found:
             mean, deviation = map(float, found.groups())
+            if tensor.name in filters:                 # PyTorch's default lets activations die out in deep networks
+                deviation = math.sqrt(2 / math.prod(tensor.dims[1:]))
             noise = _rng(tensor.name, seed).standard_normal(tuple(tensor.dims), dtype=np.float32)
             tensor.raw_data = (noise * np.float32(deviation) + np.float32(mean)).tobytes()
             tensor.doc_string = ""
@@ -49,6 +52,9 @@ def _rng(name: str, seed: int) -> np.random.Generator:
 def _fill_constant_of_shape(graph: onnx.GraphProto, seed: int) -> None:
     shapes = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     roles = {name: (node.op_type, i) for node in graph.node for i, name in enumerate(node.input)}
+    for node in graph.node:                            # a scale that is reshaped first is still a scale
+        if node.op_type == "Unsqueeze" and node.output[0] in roles:
+            roles[node.input[0]] = roles[node.output[0]]
     kept = []
     for node in graph.node:
         if node.op_type != "ConstantOfShape" or node.input[0] not in shapes:
@@ -58,6 +64,13 @@ def _fill_constant_of_shape(graph: onnx.GraphProto, seed: int) -> None:
         graph.initializer.append(numpy_helper.from_array(_weight(roles.get(name, ("", 0)), name, shape, seed), name))
     del graph.node[:]
     graph.node.extend(kept)
+    read = {name for node in graph.node for name in node.input}
+    weights = [t for t in graph.initializer if t.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
+    data = [i for i in graph.input if i.name not in shapes]
+    del graph.input[:]
+    graph.input.extend(data)
 
 
 def _weight(role: tuple[str, int], name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -66,7 +79,9 @@ def _weight(role: tuple[str, int], name: str, shape: tuple[int, ...], seed: int)
     operator, position = role
     if operator in ("BatchNormalization", "InstanceNormalization"):
         return {1: 1 + 0.1 * noise, 4: 1 + 0.1 * np.abs(noise)}.get(position, 0.1 * noise).astype(np.float32)
-    if len(shape) >= 2:
+    if operator == "Mul":
+        return 1 + np.float32(0.1) * noise
+    if len(shape) >= 2 and operator in ("Conv", "Gemm", "MatMul"):
         fan_in = math.prod(shape[1:]) if operator in ("Conv", "Gemm") else shape[0]
         return noise * np.float32(math.sqrt(2 / fan_in))
     return noise * np.float32(0.05)
