@@ -15,7 +15,7 @@ from ..dims import product as product_of
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
 from .matmul import multiply
-from .rules import agree, differ, positions, same_dtype, span, taken, traffic, widen
+from .rules import agree, differ, exceeds, positions, same_dtype, span, taken, traffic, widen
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -159,7 +159,7 @@ class ConvTranspose(Op):
         for d, r, (before, after), dilation, stride, more in zip(D, R, self.pads, self.dilations, self.strides,
                                                                 self.extra, strict=True):
             q = (d - 1) * stride - before - after + span(r, dilation) + more
-            if isinstance(q, int) and q < 0:
+            if exceeds(0, q):
                 raise ShapeError(f"pads {self.pads} cut more than the whole output", x=x, w=w)
             Q.append(q)
         return TensorType((N, Kg * self.groups, *Q), same_dtype(x, w, b))

@@ -11,7 +11,7 @@ import numpy as np
 from ..dims import Dim
 from ..errors import InputError, ShapeError
 from ..ir import Cost, Op, TensorType
-from .rules import agree, check_axis, differ, moved, need_int, taken
+from .rules import agree, check_axis, differ, exceeds, moved, need_int, taken
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,7 @@ def check_elements(data: TensorType, indices: TensorType, axis: int) -> None:
     if indices.rank != data.rank:
         raise ShapeError(f"indices have rank {indices.rank}, data {data.rank}", data=data, indices=indices)
     for i, (d, n) in enumerate(zip(data.shape, indices.shape, strict=True)):
-        excess = n - d
-        if i != axis and isinstance(excess, int) and excess > 0:
+        if i != axis and exceeds(n, d):
             raise ShapeError(f"axis {i}: indices have {n} elements, data {d}", data=data, indices=indices)
 
 

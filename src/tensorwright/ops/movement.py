@@ -10,7 +10,7 @@ import numpy as np
 from ..dims import Dim
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
-from .rules import agree, check_axis, differ, is_one, moved, same_dtype, total
+from .rules import agree, check_axis, differ, exceeds, is_one, moved, same_dtype, total
 
 
 def extents(dims: tuple[Dim, ...], what: str) -> tuple[int, ...]:
@@ -131,12 +131,11 @@ class Slice(Op):
                 if size < 0:
                     raise ShapeError(f"axis {axis}: size is {size}")
                 continue
-            for index in (start, start + (size - 1) * step):
-                beyond = index - d
-                if isinstance(size, int) and ((isinstance(index, int) and index < 0)
-                                              or (isinstance(beyond, int) and beyond >= 0)):
-                    raise ShapeError(f"axis {axis}: element {index} is taken of {d} (start {start}, size {size}, "
-                                     f"step {step})", x=x)
+            last = start + (size - 1) * step
+            low, high = (last, start) if isinstance(step, int) and step < 0 else (start, last)
+            if exceeds(0, low) or exceeds(high + 1, d):
+                raise ShapeError(f"axis {axis}: elements {low} to {high} are taken of {d} (start {start}, size {size}, "
+                                 f"step {step})", x=x)
         return TensorType(self.sizes, x.dtype)
 
     def reference(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]

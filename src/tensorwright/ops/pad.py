@@ -11,7 +11,7 @@ from ..dims import Dim
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import moved
+from .rules import exceeds, moved
 
 PAD_MODES = ("constant", "edge", "reflect", "wrap")
 
@@ -42,7 +42,7 @@ class Pad(Op):
             raise ShapeError(f"{len(self.pads)} pads for rank {x.rank}", x=x)
         shape = tuple(before + d + after for (before, after), d in zip(self.pads, x.shape, strict=True))
         for axis, (d, y) in enumerate(zip(x.shape, shape, strict=True)):
-            if isinstance(y, int) and y < 0:
+            if exceeds(0, y):
                 raise ShapeError(f"axis {axis} of {d} elements cannot be cropped by {self.pads[axis]}", x=x)
             if self.mode != "constant" and isinstance(d, int) and d == 0 and isinstance(y, int) and y > 0:
                 raise ShapeError(f"axis {axis} has no element to repeat for mode {self.mode!r}", x=x)

@@ -14,7 +14,7 @@ from ..dims import Dim, ceildiv, maximum, minimum
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import lowest, need_float, positions, span, traffic, widen
+from .rules import exceeds, lowest, need_float, positions, span, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Pool(Op):
         if not self.ceil:
             return positions(extent + before + after, reach, stride)
         last = ceildiv(extent + before + after - reach, stride)
-        if isinstance(last, int) and last < 0:
+        if exceeds(0, last):
             raise ShapeError(f"window spans {reach} elements, the padded input has {extent + before + after}")
         inside = (extent + before - 1) // stride             # the last window that starts before the padding
         return minimum(last, inside) + 1 if after <= reach else maximum(minimum(last, inside) + 1, last)

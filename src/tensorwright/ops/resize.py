@@ -12,7 +12,7 @@ from ..dims import Dim
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import differ, need_float, widen
+from .rules import need_float, widen
 
 MODES = ("nearest", "linear", "cubic")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
@@ -76,7 +76,7 @@ class Resize(Op):
 
     def identity(self, axis: int, extent: Dim) -> bool:
         """Whether this axis stays as it is."""
-        return (not differ(extent, self.shape[axis]) and extent == self.shape[axis]
+        return (extent == self.shape[axis]
                 and (self.scales is None or self.scales[axis] == 1)
                 and (self.coordinate != "tf_crop_and_resize" or self._region(axis) == (0, 1)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, overload
 
 import numpy as np
@@ -12,11 +13,32 @@ from ..dtypes import DType
 from ..errors import ShapeError, TypeMismatch
 from ..ir import Cost, TensorType
 
+#: Where shape rules note what they take for granted about symbols: see `conditions.py`. None: nobody asks.
+ASSUMED: ContextVar[list[tuple[str, Dim]] | None] = ContextVar("ASSUMED", default=None)
+
 
 def differ(a: Dim, b: Dim) -> bool:
-    """Whether a and b are different for every value of the symbols, as far as their difference shows."""
-    difference = a - b
-    return isinstance(difference, int) and difference != 0
+    """Whether a and b certainly are different; when that depends on symbols, they are assumed to be equal."""
+    gap = a - b
+    if isinstance(gap, int):
+        return gap != 0
+    _assume("zero", gap)
+    return False
+
+
+def exceeds(a: Dim, b: Dim) -> bool:
+    """Whether a certainly is greater than b; when that depends on symbols, it is assumed not to be."""
+    room = b - a
+    if isinstance(room, int):
+        return room < 0
+    _assume("natural", room)
+    return False
+
+
+def _assume(kind: str, d: Dim) -> None:
+    noted = ASSUMED.get()
+    if noted is not None:
+        noted.append((kind, d))
 
 
 def is_one(d: Dim) -> bool:
@@ -55,6 +77,10 @@ def broadcast_shapes(*shapes: Sequence[Dim]) -> tuple[Dim, ...]:
                 shown = ", ".join(f"({', '.join(map(str, s))})" for s in shapes)
                 raise ShapeError(f"shapes {shown} do not broadcast: {result[axis]} and {d} "
                                  f"at axis {axis - rank} from the end") from None
+    for shape in shapes:
+        for axis, d in enumerate(shape, rank - len(shape)):
+            if not is_one(d):                    # kernels stretch what is 1 when they are made, and nothing else
+                differ(d, result[axis])
     return tuple(result)
 
 
@@ -73,10 +99,9 @@ def positions(extent: int, reach: int, stride: int) -> int: ...
 def positions(extent: Dim, reach: Dim, stride: int) -> Dim: ...
 def positions(extent: Dim, reach: Dim, stride: int) -> Dim:
     """How many windows of `reach` elements, `stride` apart, fit in extent. ShapeError when certainly none does."""
-    room = extent - reach
-    if isinstance(room, int) and room < 0:
+    if exceeds(reach, extent):
         raise ShapeError(f"window spans {reach} elements, the padded input has {extent}")
-    return room // stride + 1
+    return (extent - reach) // stride + 1
 
 
 def check_axis(axis: int, rank: int, what: str = "axis") -> None:

@@ -12,7 +12,7 @@ from ..dtypes import DType
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
 from .movement import extents
-from .rules import check_axis, taken, traffic, widen
+from .rules import check_axis, exceeds, taken, traffic, widen
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ class TopK(Op):
 
     def infer(self, x: TensorType) -> tuple[TensorType, TensorType]:  # type: ignore[override]
         check_axis(self.axis, x.rank)
-        missing = self.k - x.shape[self.axis]
-        if (isinstance(missing, int) and missing > 0) or (isinstance(self.k, int) and self.k < 0):
+        if exceeds(self.k, x.shape[self.axis]) or exceeds(0, self.k):
             raise ShapeError(f"{self.k} elements of the {x.shape[self.axis]} along axis {self.axis}", x=x)
         shape = x.shape[:self.axis] + (self.k,) + x.shape[self.axis + 1:]
         return TensorType(shape, x.dtype), TensorType(shape, DType.int64)
