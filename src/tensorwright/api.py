@@ -5,13 +5,12 @@ Imports happen inside the functions: reading this file must cost nothing.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from .errors import PlanError, UnsupportedError
+from .errors import UnsupportedError
 
 if TYPE_CHECKING:
     import onnx
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from .runtime import Engine
 
     Model = Union[str, os.PathLike[str], bytes, onnx.ModelProto, Network]
-
-_log = logging.getLogger("tensorwright")
-
 
 def build(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None, precision: str = "fp32", device: str = "cpu",
           threads: int | None = None, tune_budget: float | None = None, verify: bool = True,
@@ -85,24 +81,9 @@ def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | N
 
 def load_plan(path: str | os.PathLike[str], *, strict: bool = False) -> Plan:
     """The plan of a file, made fit for this machine."""
+    from .builder.fit import fit
     from .plan.file import read
     return fit(read(path, strict=strict), strict=strict, label=os.fspath(path))
-
-
-def fit(plan: Plan, *, strict: bool = False, label: str = "the plan",
-        note: Callable[[str], None] = _log.warning) -> Plan:
-    """The plan itself when it runs here as it is; else compiled anew for this machine, or PlanError when strict."""
-    from .device.cpu import describe
-    from .plan.keys import why_rebuild
-    reason = why_rebuild(plan, describe(), strict)
-    if reason is None:
-        return plan
-    if strict:
-        raise PlanError(f"the plan does not run here as it is: {reason}", at=label,
-                        try_="load it without strict to tune it again, or build it from the model on this machine")
-    note(f"{label} is tuned again for this machine: {reason}")
-    from . import builder
-    return builder.rebuild(plan)
 
 
 def supported(precision: str, device: str) -> None:

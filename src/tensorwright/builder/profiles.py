@@ -36,7 +36,8 @@ def ranges_of(name: str, given: ShapeRange) -> list[tuple[tuple[int, ...], ...]]
         triples = [given] if depth == 2 else list(given) if depth == 3 else None
         if triples is None:
             raise TypeError
-        result = [tuple(tuple(int(d) for d in shape) for shape in triple) for triple in triples]  # type: ignore[union-attr]
+        nested: Any = triples
+        result = [tuple(tuple(int(d) for d in shape) for shape in triple) for triple in nested]
     except (TypeError, ValueError):
         raise InputError(f"shapes of {name!r}: {given!r} is neither a shape nor (min, opt, max) shapes",
                          try_='shapes={"image": (1, 3, 224, 224)} or {"image": ((1, 3, 224, 224), (4, ...), (8, ...))}'

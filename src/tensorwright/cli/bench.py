@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ..runtime import Engine
 
 HELP = "measure a model, beside other runtimes"
-DESCRIPTION = """Measure how long one inference takes: median over short bursts. With --vs, other runtimes run the same model on the
-same inputs with the same number of threads, in turns with ours, and the figure given for each is the median of the ratios
-of neighbouring bursts, so that a machine that slows down slows all of them. Outputs are compared as well; the exit code
-is 1 when they disagree."""
+DESCRIPTION = """Measure how long one inference takes: median over short bursts. With --vs, other runtimes run the same
+model on the same inputs with the same number of threads, in turns with ours; the figure given for each is the median of
+the ratios of neighbouring bursts, so that a machine that slows down slows all of them. Outputs are compared too; the
+exit code is 1 when they disagree."""
 EPILOG = """examples:
   wright bench resnet50.onnx --vs onnxruntime,openvino
   wright bench bert.onnx --shapes ids=1x128,mask=1x128 --threads 2 --layers
@@ -39,11 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="ONNX file, or plan")
     parser.add_argument("--vs", default="", metavar="NAMES", help="runtimes to compare with: onnxruntime, openvino")
     parser.add_argument("--model", type=Path, metavar="ONNX", help="the model the others run, when FILE is a plan")
-    parser.add_argument("--seconds", type=seconds, default=5.0, metavar="S", help="time to measure for, in all (default 5)")
+    parser.add_argument("--seconds", type=seconds, default=5.0, metavar="S",
+                        help="time to measure for, in all (default 5)")
     parser.add_argument("--batch", type=whole(1), metavar="N", help="size of axis 0 of all inputs, where it is dynamic")
     parser.add_argument("-i", "--input", action="append", default=[], metavar="NAME=FILE",
                         help="array for an input (default: random)")
-    parser.add_argument("--profile", type=whole(0), default=0, metavar="K", help="profile whose usual shapes are measured")
+    parser.add_argument("--profile", type=whole(0), default=0, metavar="K",
+                        help="profile whose usual shapes are measured")
     parser.add_argument("--layers", action="store_true", help="also the time of each layer")
     add_build_arguments(parser)
 
@@ -83,8 +85,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     for other, timing in zip(others, timings[1:], strict=True):
         error, ratio = rivals.disagreement(results, other.outputs()), ours.ratio(timing)
         worst = max(worst, error)
-        rows.append((f"{other.name} {other.version}", ms(timing.median), f"{1 / timing.median:.4g}", faster(ratio), f"{error:.1e}"))
-        report["vs"][other.name] = {"version": other.version, "seconds": timing.median, "ratio": ratio, "difference": error}
+        took = timing.median
+        rows.append((f"{other.name} {other.version}", ms(took), f"{1 / took:.4g}", faster(ratio), f"{error:.1e}"))
+        report["vs"][other.name] = {"version": other.version, "seconds": took, "ratio": ratio, "difference": error}
     console.table(rows, right=(1, 2, 3, 4))
     if share is not None:
         console.say(f"  {share['gflops']:.4g} GFLOP/s, {share['share']:.0%} of this machine's measured peak of "
@@ -142,9 +145,9 @@ def layers(engine: Engine, feeds: Any, profile: int, console: Console) -> list[d
     rows, found = [("layer", "kind", "tactic", "time", "share", "GFLOP/s")], []
     for name, took in sorted(times, key=lambda t: -t[1]):
         info = infos.get(name)
-        rate = f"{info.flops / took / 1e9:.4g}" if info is not None and info.flops and took else ""
-        rows.append((name[:40], (info.kind if info else "")[:40], (info.tactic if info else "")[:50], ms(took),
-                     f"{took / total:.1%}", rate))
-        found.append({"name": name, "seconds": took, "kind": info.kind if info else "", "tactic": info.tactic if info else ""})
+        kind, tactic, flops = (info.kind, info.tactic, info.flops) if info is not None else ("", "", 0)
+        rate = f"{flops / took / 1e9:.4g}" if flops and took else ""
+        rows.append((name[:40], kind[:40], tactic[:50], ms(took), f"{took / total:.1%}", rate))
+        found.append({"name": name, "seconds": took, "kind": kind, "tactic": tactic})
     console.table(rows, right=(3, 4, 5))
     return found

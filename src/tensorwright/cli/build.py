@@ -10,8 +10,8 @@ from .console import OK, Console, ms, size
 from .values import add_build_arguments, build_options
 
 HELP = "compile, tune and verify a model; write a plan"
-DESCRIPTION = """Compile an ONNX model for this machine. Kernels for its layers are generated and timed, the fastest are kept, the
-result is compared with a reference, and everything is written to one plan file."""
+DESCRIPTION = """Compile an ONNX model for this machine. Kernels for its layers are generated and timed, the fastest are
+kept, the result is compared with a reference, and everything is written to one plan file."""
 EPILOG = """examples:
   wright build resnet50.onnx -o resnet50.plan
   wright build bert.onnx -o bert.plan --shapes ids=1x8:1x128:8x512,mask=1x8:1x128:8x512
@@ -20,7 +20,8 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="ONNX file")
-    parser.add_argument("-o", "--output", type=Path, metavar="PLAN", help="plan to write (default: the model's name, .plan)")
+    parser.add_argument("-o", "--output", type=Path, metavar="PLAN",
+                        help="plan to write (default: the model's name, .plan)")
     parser.add_argument("--name", help="name of the engine (default: the graph's)")
     add_build_arguments(parser)
 
@@ -42,8 +43,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 f"{len(plan.programs)} profile{'s' if len(plan.programs) != 1 else ''}"
                 + (f", {ms(sum(timed))} by the tuner's clock" if timed else ""))
     if verification.get("ok"):
-        console.say(f"  verified: largest error {verification.get('largest error', 0):.1e} of {verification.get('tolerance'):.0e} "
-                    f"allowed, {verification.get('checks')} comparisons")
+        error, allowed = verification.get("largest error") or 0.0, verification.get("tolerance") or 0.0
+        console.say(f"  verified: largest error {error:.1e} of {allowed:.0e} allowed, "
+                    f"{verification.get('checks')} comparisons")
     else:
         console.say("  not verified, as asked")
     for info in host:

@@ -69,7 +69,7 @@ class Console:
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Callable[[str, float, float | None], None]]:
-        """A function for BuildOptions.progress: a bar on a terminal, a line per phase and every ten seconds elsewhere."""
+        """A function for BuildOptions.progress: a bar on a terminal; elsewhere lines, ten seconds apart."""
         if self.quiet:
             yield lambda phase, fraction, eta: None
         elif sys.stderr.isatty():
@@ -96,7 +96,8 @@ class Console:
             now = time.monotonic()
             if phase != state["phase"] or now - state["last"] > 10:
                 state.update(phase=phase, last=now)
-                self.note(f"{title}: {phase}" + (f" {fraction:.0%}" if fraction else "") + (f", {left(eta)} left" if eta else ""))
+                done, rest = f" {fraction:.0%}" if fraction else "", f", {left(eta)} left" if eta else ""
+                self.note(f"{title}: {phase}{done}{rest}")
         return update
 
 

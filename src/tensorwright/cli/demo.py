@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ..runtime import Engine
 
 HELP = "build, check and measure two models; takes less than a minute"
-DESCRIPTION = """Build an engine from a small trained network that ships with the package, run it on held-out images, and show
-accuracy, latency, what was fused and which tactic each layer got. Then make a ResNet-50 with random weights, build it,
-and show its time, its share of the machine's measured peak, and ONNX Runtime beside it if that is installed."""
+DESCRIPTION = """Build an engine from a small trained network that ships with the package, run it on held-out images,
+and show accuracy, latency, what was fused and which tactic each layer got. Then make a ResNet-50 with random weights,
+build it, and show its time, its share of the machine's measured peak, and ONNX Runtime beside it if installed."""
 EPILOG = """With --keep DIR the models, data and plans stay there, for trying the other commands on them."""
 
 #: Seconds of tuning for ResNet-50, so that the demo ends within a minute on a slow machine too.
@@ -55,8 +55,8 @@ def digits(options: argparse.Namespace, console: Console) -> bool:
     console.say("Handwritten digits: a residual network trained by this project")
     begin = time.perf_counter()
     with console.progress("digits") as progress:
-        plan = compile_plan(model, shapes={"image": ((1, 1, 8, 8), (1, 1, 8, 8), (450, 1, 8, 8))}, threads=options.threads,
-                            progress=progress, name="digits")
+        plan = compile_plan(model, shapes={"image": ((1, 1, 8, 8), (1, 1, 8, 8), (450, 1, 8, 8))},
+                            threads=options.threads, progress=progress, name="digits")
     took = time.perf_counter() - begin
     engine = Engine(plan, threads=options.threads)
     guesses = engine(test["image"]).argmax(axis=1)
@@ -66,7 +66,8 @@ def digits(options: argparse.Namespace, console: Console) -> bool:
     console.say(f"  built, tuned and verified in {took:.1f} s; largest error against the reference "
                 f"{plan.verification.get('largest error', 0):.1e}")
     console.say(f"  accuracy {accuracy:.2%} on {len(guesses)} held-out images")
-    console.say(f"  latency  {ms(one)} for one image, {ms(every)} for all {len(guesses)} ({ms(every / len(guesses))} each)")
+    console.say(f"  latency  {ms(one)} for one image, {ms(every)} for all {len(guesses)} "
+                f"({ms(every / len(guesses))} each)")
     tactics(plan, console)
     console.result(digits={"accuracy": accuracy, "build_seconds": took, "seconds": one, "seconds_all": every,
                            "steps": len(plan.programs[0].steps)})
@@ -104,8 +105,8 @@ def resnet50(options: argparse.Namespace, console: Console) -> None:
     engine = Engine(plan, threads=options.threads)
     program = plan.programs[0]
     feeds = {"image": np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)}
-    console.say(f"  built, tuned and verified in {took:.1f} s: {sum(len(i.origin) for i in program.layers)} nodes became "
-                f"{len(program.steps)} steps")
+    nodes = sum(len(info.origin) for info in program.layers)
+    console.say(f"  built, tuned and verified in {took:.1f} s: {nodes} nodes became {len(program.steps)} steps")
     contenders: list[Any] = [lambda: engine.run(feeds)]
     other = None
     try:
@@ -124,7 +125,8 @@ def resnet50(options: argparse.Namespace, console: Console) -> None:
         ratio, error = timings[0].ratio(timings[1]), rivals.disagreement(engine.run(feeds), other.outputs())
         console.say(f"  onnxruntime {other.version}: {ms(timings[1].median)}; tensorwright is {faster(ratio)}, "
                     f"outputs differ by {error:.1e}")
-        result["onnxruntime"] = {"version": other.version, "seconds": timings[1].median, "ratio": ratio, "difference": error}
+        result["onnxruntime"] = {"version": other.version, "seconds": timings[1].median, "ratio": ratio,
+                                 "difference": error}
     else:
         console.say("  onnxruntime is not installed: pip install onnxruntime to compare")
     console.result(resnet50=result)
@@ -157,7 +159,9 @@ def farewell(options: argparse.Namespace, console: Console) -> None:
     if where is None:
         console.say("  wright demo --keep demo               leaves models, plans and data in demo/, to try these on:")
         where = Path("demo")
-    for command in (f"wright inspect {where}/resnet50.plan", f"wright run {where}/resnet50.plan --input image={where}/photo.npy",
-                    f"wright bench {where}/resnet50.onnx --vs onnxruntime --layers", f"wright verify {where}/digits.plan",
+    for command in (f"wright inspect {where}/resnet50.plan",
+                    f"wright run {where}/resnet50.plan --input image={where}/photo.npy",
+                    f"wright bench {where}/resnet50.onnx --vs onnxruntime --layers",
+                    f"wright verify {where}/digits.plan",
                     "wright build YOUR_MODEL.onnx -o YOUR_MODEL.plan"):
         console.say(f"  {command}")

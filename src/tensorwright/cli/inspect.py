@@ -11,9 +11,9 @@ from .console import OK, Console, UsageError
 from .values import is_model, whole
 
 HELP = "list a plan's layers, tactics and times, or how a model would run"
-DESCRIPTION = """Of a plan: inputs, outputs, profiles, memory, and each step with its tactic and the time measured when it was tuned;
-steps that run slowly on the host come first, with the reason. Of a model: its inputs, outputs and operators, and how
-each operator would run (compiled, expanded, or on the host). Nothing is compiled or run."""
+DESCRIPTION = """Of a plan: inputs, outputs, profiles, memory, and each step with its tactic and the time measured when
+it was tuned; steps that run slowly on the host come first, with the reason. Of a model: its inputs, outputs and
+operators, and how each operator would run (compiled, expanded, or on the host). Nothing is compiled or run."""
 EPILOG = """examples:
   wright inspect resnet50.plan
   wright inspect resnet50.plan --json | jq '.layers[] | [.name, .tactic, .microseconds]'
@@ -22,7 +22,8 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="plan, or ONNX file")
-    parser.add_argument("--profile", type=whole(0), default=0, metavar="K", help="profile of the plan to show (default 0)")
+    parser.add_argument("--profile", type=whole(0), default=0, metavar="K",
+                        help="profile of the plan to show (default 0)")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -46,8 +47,9 @@ def model(path: Path, console: Console) -> int:
     network = importer.load(path)
     ways: dict[str, dict[str, int]] = json.loads(network.metadata.get("importer/ways", "{}"))
     reasons: dict[str, str] = json.loads(network.metadata.get("importer/host", "{}"))
-    console.say(f"{network.name}: {sum(sum(w.values()) for w in ways.values())} nodes, {len(network.layers)} layers before "
-                f"optimisation, {sum(c.size for c in network.constants.values()):,} parameters")
+    nodes, parameters = sum(sum(w.values()) for w in ways.values()), sum(c.size for c in network.constants.values())
+    console.say(f"{network.name}: {nodes} nodes, {len(network.layers)} layers before optimisation, "
+                f"{parameters:,} parameters")
     for kind, names in (("input", network.inputs), ("output", network.outputs)):
         for name in names:
             console.say(f"  {kind:<7} {name}: {network.types[name]}")

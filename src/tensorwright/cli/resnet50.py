@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,14 +24,15 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(array.astype(np.float32), name))
         return name
 
-    def node(self, kind: str, name: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def node(self, kind: str, name: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         from onnx import helper
         output = output or f"{name}.out"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
         return output
 
-    def conv(self, name: str, x: str, channels: tuple[int, int], window: int, stride: int = 1, gain: float = 1.0) -> str:
-        """Convolution (He-initialised) and batch normalisation: (N, channels[0], H, W) → (N, channels[1], H/stride, ...)"""
+    def conv(self, name: str, x: str, channels: tuple[int, int], window: int, stride: int = 1,
+             gain: float = 1.0) -> str:
+        """Convolution (He-initialised), batch normalisation: (N, c, H, W) → (N, k, H/stride, W/stride)"""
         c, k = channels
         kernel = self.random.standard_normal((k, c, window, window)) * np.sqrt(2 / (c * window * window))
         pad = window // 2
@@ -76,4 +77,5 @@ def resnet(batch: int | None = 1, *, blocks: Sequence[int] = (3, 4, 6, 3), width
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, [size, 3, image, image])]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [size, classes])]
     graph = helper.make_graph(g.nodes, "resnet50", inputs, outputs, g.weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tensorwright")
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
+                             producer_name="tensorwright")

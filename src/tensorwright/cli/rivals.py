@@ -112,4 +112,5 @@ def interleaved(runs: Sequence[Run], seconds: float, burst: float = 0.1) -> list
 def disagreement(ours: Mapping[str, Any], theirs: Mapping[str, np.ndarray]) -> float:
     """Largest difference over largest magnitude, over all outputs both have."""
     from ..builder.verify import compare
-    return max((compare(np.asarray(ours[name]), np.asarray(theirs[name]))[0] for name in ours if name in theirs), default=0.0)
+    both = [name for name in ours if name in theirs]
+    return max((compare(np.asarray(ours[name]), np.asarray(theirs[name]))[0] for name in both), default=0.0)

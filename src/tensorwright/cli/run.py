@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="array for an input, from .npy or .npz; an .npz without NAME gives arrays by name")
     parser.add_argument("--random", action="store_true", help="random data for inputs that are not given")
     parser.add_argument("-o", "--output-dir", type=Path, metavar="DIR", help="write each output there, as NAME.npy")
-    parser.add_argument("--profile", type=whole(0), default=0, metavar="K", help="profile whose usual shapes --random takes")
+    parser.add_argument("--profile", type=whole(0), default=0, metavar="K",
+                        help="profile whose usual shapes --random takes")
     parser.add_argument("--strict", action="store_true", help="refuse a plan made for another machine or version")
     add_build_arguments(parser)
 
@@ -75,4 +76,5 @@ def describe(value: object) -> tuple[str, str, str, str, str]:
     if not value.size or value.dtype.kind in "OUS":
         return str(value.dtype), str(value.shape), "", "", ""
     numbers = value.astype(np.float64) if value.dtype.kind not in "c" else np.abs(value)
-    return (str(value.dtype), str(value.shape), *(f"{x:.6g}" for x in (numbers.min(), numbers.mean(), numbers.max())))
+    least, mean, most = (f"{x:.6g}" for x in (numbers.min(), numbers.mean(), numbers.max()))
+    return str(value.dtype), str(value.shape), least, mean, most

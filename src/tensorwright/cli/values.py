@@ -25,10 +25,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that all commands that compile have."""
     group = parser.add_argument_group("building")
     group.add_argument("--shapes", action="append", default=[], metavar="SHAPES", help=SHAPES_HELP)
-    group.add_argument("--threads", type=whole(1), metavar="N", help="threads to tune for and run on (default: all cores)")
+    group.add_argument("--threads", type=whole(1), metavar="N",
+                       help="threads to tune for and run on (default: all cores)")
     group.add_argument("--tune-budget", type=seconds, metavar="SECONDS",
                        help="stop timing kernels after this long; 0 takes the model's first guess (default: no limit)")
-    group.add_argument("--timing-cache", type=Path, metavar="FILE", help="keep timings there instead of the user's cache")
+    group.add_argument("--timing-cache", type=Path, metavar="FILE",
+                       help="keep timings there instead of the user's cache")
     group.add_argument("--no-timing-cache", action="store_true", help="neither use nor keep timings")
     group.add_argument("--no-verify", action="store_true", help="do not compare the result with the reference")
     group.add_argument("--tolerance", type=float, metavar="X",
@@ -110,7 +112,8 @@ def load_inputs(given: Iterable[str]) -> dict[str, np.ndarray]:
         try:
             content = np.load(path, allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise InputError(f"{path} holds no NumPy array: {error}", try_="save it with numpy.save or numpy.savez") from None
+            raise InputError(f"{path} holds no NumPy array: {error}",
+                             try_="save it with numpy.save or numpy.savez") from None
         if isinstance(content, np.ndarray):
             if not equals:
                 raise UsageError(f"--input {part}: say which input it is for: NAME={part}")
@@ -132,7 +135,8 @@ def fitting(arrays: Mapping[str, np.ndarray], inputs: Sequence[TensorInfo], cons
         if array is None or info.dtype is None or array.dtype == info.dtype.numpy or array.dtype.kind in "OUS":
             continue
         wanted = info.dtype.numpy
-        if (array.dtype.kind == "f" and info.dtype.is_float) or np.array_equal(array.astype(wanted).astype(array.dtype), array):
+        exact = np.array_equal(array.astype(wanted).astype(array.dtype), array)
+        if exact or (array.dtype.kind == "f" and info.dtype.is_float):
             console.note(f"note: input {info.name!r} is converted from {array.dtype} to {info.dtype}")
             fitted[info.name] = array.astype(wanted)
     return fitted
@@ -148,6 +152,9 @@ def random_inputs(plan: Plan, profile: Profile, seed: int, given: Mapping[str, n
 
 def network_of(plan: Plan) -> Any:
     """The network that the plan computes, after passes."""
-    from ..ops.registry import decode_network
+    import json
+
+    from ..ir.network_codec import decode_network
+    from ..ops.registry import REGISTRY
     constants = {n.removeprefix("network/"): a for n, a in plan.weights.items() if n.startswith("network/")}
-    return decode_network(plan.network, constants)
+    return decode_network(json.loads(plan.network), constants, REGISTRY)

@@ -9,9 +9,9 @@ from .console import FAILED, OK, Console
 from .values import add_build_arguments, build_options, network_of, plan_of
 
 HELP = "compare a plan with the reference evaluator"
-DESCRIPTION = """Run a plan and the reference evaluator on the same random inputs, at the smallest, the usual and the largest shapes of
-each profile, and compare. With --model, the reference evaluates that model; otherwise the network stored in the plan. The
-exit code is 1 when an output differs by more than the tolerance."""
+DESCRIPTION = """Run a plan and the reference evaluator on the same random inputs, at the smallest, the usual and the
+largest shapes of each profile, and compare. With --model, the reference evaluates that model; otherwise the network
+stored in the plan. The exit code is 1 when an output differs by more than the tolerance."""
 EPILOG = """examples:
   wright verify resnet50.plan
   wright verify resnet50.plan --model resnet50.onnx --tolerance 1e-5"""
@@ -19,7 +19,8 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", type=Path, help="plan, or ONNX file")
-    parser.add_argument("--model", type=Path, metavar="ONNX", help="judge by this model instead of the plan's own network")
+    parser.add_argument("--model", type=Path, metavar="ONNX",
+                        help="judge by this model instead of the plan's own network")
     add_build_arguments(parser)
 
 

@@ -60,7 +60,7 @@ class Runtime:
 
         A plan made on another machine or by another version is tuned again; the log says so.
         """
-        from ..api import fit
+        from ..builder.fit import fit
         from ..plan.file import read
         try:
             with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:

@@ -174,8 +174,10 @@ class Weights:
             self._dtype = a
             if count and not ptr:
                 raise ValueError("weights at address 0 can have no elements")
-            numbers = (ctypes.c_char * int(count * a.itemsize)).from_address(ptr) if count else b""
-            self._array = np.frombuffer(numbers, ours(a).numpy)
+            self._array = np.empty(0, ours(a).numpy)
+            if count:
+                self._array = np.ctypeslib.as_array((ctypes.c_uint8 * int(count * a.itemsize)).from_address(ptr)
+                                                      ).view(ours(a).numpy)
         else:
             array = np.asarray(a)
             if not array.flags.c_contiguous:

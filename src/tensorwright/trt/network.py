@@ -141,13 +141,16 @@ class INetworkDefinition:
 
     def add_input(self, name: str, dtype: DataType, shape: Shape) -> ITensor | None:
         if not name or any(t.name == name for t in self._inputs):
-            return self._error(f"add_input: {'a name is needed' if not name else f'two inputs are named {name!r}'}")
+            self._error(f"add_input: {'a name is needed' if not name else f'two inputs are named {name!r}'}")
+            return None
         try:
             Dims(shape)
         except ValueError as error:
-            return self._error(f"add_input {name!r}: {error}")
+            self._error(f"add_input {name!r}: {error}")
+            return None
         if any(d < -1 for d in shape):
-            return self._error(f"add_input {name!r}: {tuple(shape)} has sizes below -1")
+            self._error(f"add_input {name!r}: {tuple(shape)} has sizes below -1")
+            return None
         tensor = ITensor(self, name)
         tensor._given = TensorType(self._symbolic(tensor, shape), ours(dtype))
         self._inputs.append(tensor)

@@ -20,6 +20,11 @@ def sizes(value: Any) -> Dims:
     return Dims(value)
 
 
+def same_padding(size: int, span: int, stride: int) -> int:
+    """Total padding that makes ⌈size / stride⌉ window positions."""
+    return max(0, (size - 1) // stride * stride + span - size)
+
+
 class _Windowed(ILayer):
     """Padding, stride and dilation over the trailing spatial axes."""
 
@@ -48,7 +53,7 @@ class _Windowed(ILayer):
         for explicit, size, k, s, d in zip(given, x.shape[2:], window, strides, dilations, strict=True):
             span = 1 + d * (k - 1)
             if self.padding_mode in (PaddingMode.SAME_UPPER, PaddingMode.SAME_LOWER):
-                total = span - 1 if s == 1 else max(0, (number(size, "a SAME-padded axis") - 1) // s * s + span - size)
+                total = span - 1 if s == 1 else same_padding(number(size, "a SAME-padded axis"), span, s)
                 small, large = total // 2, total - total // 2
                 explicit = (small, large) if self.padding_mode is PaddingMode.SAME_UPPER else (large, small)
             elif round_up and self.padding_mode is PaddingMode.EXPLICIT_ROUND_UP and s > 1:
