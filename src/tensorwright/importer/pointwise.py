@@ -113,12 +113,18 @@ def bit_shift(n: Node) -> Value:
     direction = n.str("direction")
     if direction not in ("LEFT", "RIGHT"):
         raise ModelError(f"direction is {direction!r}, LEFT or RIGHT is needed")
-    if direction == "LEFT":
-        return n.pointwise(lambda a, b: call("shl", a, b), n[0], n[1])
-    if not n[0].dtype.is_signed:
-        return n.pointwise(lambda a, b: call("shr", a, b), n[0], n[1])
-    last = n[0].dtype.itemsize * 8 - 1          # shifting a signed number by its width or more leaves its sign
-    return n.pointwise(lambda a, b: call("shr", a, call("min", b, last)), n[0], n[1])
+    x, amount = n[0], n[1]
+    if not x.dtype.is_signed:
+        fn = "shl" if direction == "LEFT" else "shr"
+        return n.pointwise(lambda a, b: call(fn, a, b), x, amount)
+    last = x.dtype.itemsize * 8 - 1
+
+    def build(a: Expr, b: Expr) -> Expr:
+        """Negative amounts count as more than the width; shifting right by so much leaves the sign."""
+        if direction == "LEFT":
+            return scalar.where(call("lt", b, 0), 0, call("shl", a, call("max", b, 0)))
+        return call("shr", a, scalar.where(call("lt", b, 0), last, call("min", b, last)))
+    return n.pointwise(build, x, amount)
 
 
 @operator("IsInf")

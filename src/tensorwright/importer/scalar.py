@@ -32,7 +32,7 @@ def cast(x: Expr, dtype: DType) -> Expr:
 
 
 def where(test: Expr, a: Operand, b: Operand) -> Expr:
-    dtype = next(x.dtype for x in (a, b) if not isinstance(x, (int, float)))
+    dtype = next(x.dtype for x in (b, a) if not isinstance(x, (int, float)))
     a, b = (const(x, dtype) if isinstance(x, (int, float)) else x for x in (a, b))
     return Apply("where", (test, a, b), dtype)
 
