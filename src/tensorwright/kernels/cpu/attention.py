@@ -274,5 +274,3 @@ class _Writer:
             elif rest.startswith("%"):
                 with f.when(f.set(f"icmp eq i64 {rest}, {nr}")):
                     run(nr, panels)
-
-

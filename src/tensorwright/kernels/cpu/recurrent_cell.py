@@ -108,5 +108,3 @@ def _bound(name: str, alpha: float, beta: float, t: DType) -> Callable[[Expr], E
         "softsign": lambda x: fn("div", x, fn("add", one, fn("abs", x))),
     }
     return formulas.get(name, lambda x: fn(name, x))
-
-
