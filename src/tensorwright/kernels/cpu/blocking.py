@@ -70,10 +70,13 @@ class _Driver:
         size = c.dtype.itemsize
         a_at, b_at, bias_at, y_at = c.args
         self.a = f.at(arg(f, a_at), d(c.start * size))
-        self.b = arg(f, b_at)
+        self.b = f.at(arg(f, b_at), c.b_start * size)
         self.bias = arg(f, bias_at) if bias_at is not None else "null"
-        self.y = arg(f, y_at)
+        self.y = f.at(arg(f, y_at), d(c.y_start * c.out.itemsize))
         self.extras = [arg(f, c.extras_at + i) for i in range(len(c.extra_n))]
+        if c.extra_starts:
+            self.extras = [f.at(p, d(start * t.itemsize))
+                           for p, start, t in zip(self.extras, c.extra_starts, c.extra_types, strict=True)]
         with f.loop("chunk", f.begin, f.end) as chunk:
             panels, rows, tiles = d(self.panels), d(self.row_blocks), d(self.tile_blocks)
             if k.order == "panels":

@@ -40,7 +40,8 @@ class Contraction:
     batch     axes along which B or the bias changes: groups, batched matrices
     pixels    axes along which B stays, outer to inner; at least two
     taps      (count, A stride) outer to inner; B advances one row of n per step
-    start     A elements from A's pointer to the first tap of the first pixel (negative with padding)
+    start     A elements from A's pointer to the first tap of the first pixel (negative with padding); likewise
+              b_start for packed B, y_start, extra_starts
     n         columns: y, bias and B (in place) have stride 1 along them
     row       B elements between its rows when used in place
     extra_n   stride of each extra along n: 0 or 1
@@ -55,6 +56,9 @@ class Contraction:
     n: Dim
     args: tuple[int, int, int | None, int]
     start: Dim = 0
+    b_start: int = 0
+    y_start: Dim = 0
+    extra_starts: tuple[Dim, ...] = ()
     row: Dim = 0
     extra_n: tuple[int, ...] = ()
     extra_types: tuple[DType, ...] = ()

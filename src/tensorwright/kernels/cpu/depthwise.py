@@ -80,8 +80,7 @@ def layer_of(problem: Problem) -> Layer | None:
 
 def _three(values: Sequence[Dim]) -> tuple[int, int, int]:
     """Values of one to three spatial axes as those of three."""
-    a, b, c = (*(1,) * (3 - len(values)), *values)
-    assert isinstance(a, int) and isinstance(b, int) and isinstance(c, int)
+    a, b, c = [1] * (3 - len(values)) + [v for v in values if isinstance(v, int)]
     return a, b, c
 
 
