@@ -1,0 +1,120 @@
+"""Whole builds of small networks: right at every shape, free where it should be free, honest when wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tensorwright import passes
+from tensorwright.builder import BuildOptions, build, rebuild
+from tensorwright.builder.lower import Lowering
+from tensorwright.builder.work import HostWork, KernelWork
+from tensorwright.device import cpu
+from tensorwright.errors import BuildError, VerificationError
+from tensorwright.ops.evaluate import evaluate
+from tensorwright.plan.records import HostStep, Launch, Profile
+from tensorwright.runtime import Engine
+
+from .networks import attention, residual
+
+QUICK = {"timing_cache": False, "tune_budget": 0.0, "threads": 2}
+RANGE = Profile((("batch", (1, 2, 5)),))
+BOTH = Profile((("batch", (1, 2, 3)), ("tokens", (1, 16, 20))))
+
+
+def options(*profiles: Profile, **more: object) -> BuildOptions:
+    return BuildOptions(profiles=profiles, **{**QUICK, **more})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_a_convolutional_network_at_every_batch(batch: int) -> None:
+    network = residual()
+    engine = Engine(build(network, options(RANGE)))
+    x = np.random.default_rng(batch).standard_normal((batch, 3, 13, 13), dtype=np.float32)
+    expected, got = evaluate(network, {"x": x}), engine.run({"x": x})
+    for name in network.outputs:
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 1), (2, 16), (3, 20), (2, 7)])
+def test_attention_at_every_size(batch: int, tokens: int) -> None:
+    network = attention()
+    engine = Engine(build(network, options(BOTH)))
+    x = np.random.default_rng(tokens).standard_normal((batch, tokens, 24), dtype=np.float32)
+    np.testing.assert_allclose(engine.run({"x": x})["y"], evaluate(network, {"x": x})["y"], rtol=1e-4, atol=1e-5)
+
+
+def works(network_: object, tuned: dict[str, int]) -> list[KernelWork | HostWork]:
+    return Lowering(passes.run(network_)[0], cpu.describe(), tuned).run().works  # type: ignore[arg-type]
+
+
+def test_concatenation_split_and_transposes_cost_nothing() -> None:
+    names = [w.name for w in works(residual(), {"batch": 2})]
+    assert not any(n.startswith("concat") and "[1]" in n for n in names), "the branch is written in place"
+    assert not any(isinstance(w, HostWork) for w in works(residual(), {"batch": 2}))
+    copies = [w.name for w in works(attention(), {"batch": 2, "tokens": 16}) if isinstance(w, KernelWork) and w.kind == "Copy"]
+    assert copies == ["y (output)"], "heads are split and merged by strides alone"
+
+
+def test_equal_layers_share_a_kernel() -> None:
+    plan = build(residual(), options(RANGE))
+    launches = [s for s in plan.programs[0].steps if isinstance(s, Launch)]
+    assert len({s.kernel for s in launches}) == len(plan.programs[0].kernels) <= len(launches)
+    assert not any(isinstance(s, HostStep) for s in plan.programs[0].steps)
+
+
+def test_a_missing_range_is_named() -> None:
+    with pytest.raises(BuildError, match="batch"):
+        build(residual(), options())
+
+
+def test_an_unordered_range_is_refused() -> None:
+    with pytest.raises(BuildError, match="not ordered"):
+        build(residual(), options(Profile((("batch", (4, 2, 8)),))))
+
+
+def test_a_wrong_kernel_is_found_named_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorwright.kernels.cpu import pool
+    original = pool.Window.source
+
+    def broken(self: object, problem: object, spec: object, symbol: str) -> object:
+        source = original(self, problem, spec, symbol)  # type: ignore[arg-type]
+        return dataclasses.replace(source, phases=tuple(dataclasses.replace(p, chunks=0) for p in source.phases))
+
+    monkeypatch.setattr(pool.Window, "source", broken)
+    with pytest.raises(VerificationError, match="differs from the reference") as error:
+        build(residual(), options(RANGE))
+    assert "pool" in str(error.value.facts["layer"])
+
+
+def test_rebuilding_gives_the_same_answers() -> None:
+    network = residual()
+    plan = build(network, options(RANGE))
+    again = rebuild(plan, options())
+    x = np.random.default_rng(0).standard_normal((3, 3, 13, 13), dtype=np.float32)
+    a, b = Engine(plan).run({"x": x}), Engine(again).run({"x": x})
+    for name in network.outputs:
+        np.testing.assert_allclose(a[name], b[name], rtol=1e-5, atol=1e-6)
+
+
+def test_choices_can_be_replayed() -> None:
+    plan = build(residual(4), options(tune_budget=None))
+    again = build(residual(4), options(tune_budget=None, replay=plan.choices))
+    assert [k.id for k in again.programs[0].kernels] == [k.id for k in plan.programs[0].kernels]
+
+
+def test_the_timing_cache_is_used_and_survives_damage(tmp_path: object) -> None:
+    path = tmp_path / "timing.json"  # type: ignore[operator]
+    first = build(residual(4), options(tune_budget=None, timing_cache=path))
+    assert path.stat().st_size > 100
+    second = build(residual(4), options(tune_budget=None, timing_cache=path))
+    assert dict(first.choices) == dict(second.choices)
+    path.write_text("{ damaged")
+    build(residual(4), options(timing_cache=path))
+
+
+def test_two_profiles_make_two_programs() -> None:
+    plan = build(residual(), options(Profile((("batch", (1, 1, 1)),)), Profile((("batch", (2, 4, 8)),))))
+    engine = Engine(plan)
+    for batch in (1, 8):
+        assert engine.run({"x": np.zeros((batch, 3, 13, 13), np.float32)})["scores"].shape == (batch, 7)
