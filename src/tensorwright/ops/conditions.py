@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..dims import Dim, bounds, evaluate, symbols
+from ..dims import Dim, Expr, bounds, evaluate, symbols
 from ..errors import InputError
 from ..ir import Network, OpaqueType, TensorType
 from .rules import ASSUMED
@@ -51,14 +51,22 @@ def conditions(network: Network, ranges: Mapping[str, tuple[int, int]] | None = 
                 noted += [("natural", d) for d in t.shape if not isinstance(d, int)]
         for kind, d in noted:
             found.setdefault((kind, d), Condition(kind, d, layer.name))
-    return tuple(c for c in found.values() if ranges is None or not _certain(c, ranges))
+    return tuple(c for c in found.values() if not _certain(c, ranges))
 
 
-def _certain(c: Condition, ranges: Mapping[str, tuple[int, int]]) -> bool:
-    if not symbols(c.dim) <= ranges.keys():
+def _certain(c: Condition, ranges: Mapping[str, tuple[int, int]] | None) -> bool:
+    if c.kind == "natural" and is_sum_of_naturals(c.dim):
+        return True
+    if ranges is None or not symbols(c.dim) <= ranges.keys():
         return False
     low, high = bounds(c.dim, ranges)
     return low == high == 0 if c.kind == "zero" else low >= 0
+
+
+def is_sum_of_naturals(d: Dim) -> bool:
+    """Whether d is a sum of products of symbols, each counted a positive number of times: never negative."""
+    return isinstance(d, Expr) and all(k > 0 and all(atom.kind == "symbol" for atom, _ in monomial)
+                                       for monomial, k in d.terms)
 
 
 def require(these: Iterable[Condition], env: Mapping[str, int]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..dtypes import DType
-from ..errors import TypeMismatch
+from ..errors import ShapeError, TypeMismatch
 from .expr import FUNCTIONS, Apply, Expr, In
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 PREDICATES = frozenset({"isnan", "isinf"})
 
 
-def check_expression(e: Expr) -> None:
-    """TypeMismatch when a function is unknown, or its arguments have the wrong number or types."""
+def check_expression(e: Expr, inputs: Sequence[DType | None]) -> None:
+    """Errors when e is not a function of inputs of these types: TypeMismatch when a function is unknown, takes another
+    number or other types of arguments, or an input has another type; ShapeError when an input is not there."""
     seen: set[int] = set()
     stack: list[Expr] = [e]
     while stack:
@@ -19,8 +22,12 @@ def check_expression(e: Expr) -> None:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, In) and node.index < 0:
-            raise TypeMismatch(f"the expression reads input {node.index}")
+        if isinstance(node, In):
+            if not 0 <= node.index < len(inputs):
+                raise ShapeError(f"the expression reads input {node.index}, there are {len(inputs)}")
+            if inputs[node.index] is not node.dtype:
+                raise TypeMismatch(f"the expression reads input {node.index} as {node.dtype}, "
+                                   f"it is {inputs[node.index]}")
         if isinstance(node, Apply):
             _check(node)
             stack.extend(node.args)

@@ -12,13 +12,15 @@ from ..dims import Dim
 from ..errors import ShapeError
 from ..ir import Cost, Op, TensorType
 from .expr import Expr, evaluate, size
+from .expr_check import check_expression
 
 
 @dataclass(frozen=True)
 class Fused(Op):
     """y = epilogue(core(inputs[:arity]), *inputs[arity:])
 
-    Inputs  the core's `arity` inputs (None allowed), then the epilogue's extra operands, broadcastable to the core's output.
+    Inputs  the core's `arity` inputs (None allowed), then the epilogue's extra operands, broadcastable to the core's
+            output.
     Output  the core's output shape; the epilogue's type. In(0) of the epilogue is the core's result, In(1 + i) extra i.
     Params  core: an operator with one output. epilogue: expression. arity: number of the core's inputs.
     Cost    the core's, plus one operation per function and element.
@@ -31,6 +33,7 @@ class Fused(Op):
     def infer(self, *inputs: TensorType | None) -> TensorType:
         y = self.core.infer(*inputs[: self.arity])
         assert isinstance(y, TensorType)
+        check_expression(self.epilogue, [y.dtype, *(t and t.dtype for t in inputs[self.arity:])])
         for extra in inputs[self.arity:]:
             assert extra is not None
             padded = (1,) * (y.rank - extra.rank) + extra.shape

@@ -22,7 +22,7 @@ class Loop(OpRun):
 
     def _run(self, M: Any = None, cond: Any = None, *states: Any, context: dict[str, Any] | None = None,
              **_: Any) -> tuple[Any, ...]:
-        body: Any = self.body
+        body: Any = self.body  # type: ignore[attr-defined]
         names, results = list(body.input_names), list(body.output_names)
         current = list(states)
         stacks: list[list[Any]] = [[] for _ in results[1 + len(current):]]
@@ -71,7 +71,7 @@ class Scan(OpRun):
         return tuple(np.stack(parts) for parts in zip(*batches, strict=True))
 
     def _scan(self, inputs: list[Any], context: dict[str, Any], limit: int | None = None) -> list[Any]:
-        body: Any = self.body
+        body: Any = self.body  # type: ignore[attr-defined]
         scanned = int(self.num_scan_inputs)  # type: ignore[attr-defined]
         states, sequences = inputs[: len(inputs) - scanned], inputs[len(inputs) - scanned:]
         collected = len(body.output_names) - len(states)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ShapeError, TypeMismatch
 from ..ir import Cost, Op, TensorType
-from .expr import Expr, evaluate, operands, size
+from .expr import Expr, evaluate, size
 from .expr_check import check_expression
 from .rules import broadcast_shapes, taken
 
@@ -31,12 +30,7 @@ class Pointwise(Op):
 
     def infer(self, *inputs: TensorType | None) -> TensorType:
         given = [taken(t) for t in inputs]
-        check_expression(self.expr)
-        for x in operands(self.expr):
-            if x.index >= len(given):
-                raise ShapeError(f"the expression reads input {x.index}, there are {len(given)}")
-            if given[x.index].dtype != x.dtype:
-                raise TypeMismatch(f"the expression reads input {x.index} as {x.dtype}, it is {given[x.index].dtype}")
+        check_expression(self.expr, [t.dtype for t in given])
         return TensorType(broadcast_shapes(*(t.shape for t in given)), self.expr.dtype)
 
     def reference(self, *inputs: np.ndarray | None) -> np.ndarray:

@@ -115,3 +115,8 @@ def test_identifiers_are_made_of_any_text():
         ["batch", "d_3d", "seq_len", "dim", "d_max", "gr__e"]
     assert identifier("N", ["N", "N_1"]) == "N_2"
     assert parse(identifier("unk__12 + 3")) == symbol("unk__12___3")
+
+
+def test_products_that_would_explode_are_refused():
+    with pytest.raises(ValueError, match="terms"):
+        parse("*".join(["(a + b + c + d + e)"] * 40))
