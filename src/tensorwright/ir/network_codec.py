@@ -43,7 +43,7 @@ def decode_network(data: Json, constants: Mapping[str, np.ndarray], registry: Re
     if data["format"] != FORMAT:
         raise PlanError(f"network format {data['format']}, this version reads {FORMAT}")
     records = decode_entries(data["entries"], registry)
-    types = {name: _of(ValueType, pick(records, i), f"type of {name!r}") for name, i in data["types"].items()}
+    types = {name: _type(name, pick(records, i)) for name, i in data["types"].items()}
     inputs, outputs, names = (_names(data[key], key) for key in ("inputs", "outputs", "constants"))
     if len(data["layers"]) > MAX_LAYERS:
         raise PlanError(f"{len(data['layers'])} layers, {MAX_LAYERS} are allowed")
@@ -69,6 +69,13 @@ def _of(kind: Any, x: Any, what: str) -> Any:
     if not fits(x, kind):
         raise PlanError(f"{what} cannot be {shown(x)}")
     return x
+
+
+def _type(name: str, x: Any) -> ValueType:
+    t = _of(ValueType, x, f"type of {name!r}")
+    if isinstance(t, TensorType) and any(isinstance(d, int) and d < 0 for d in t.shape):
+        raise PlanError(f"value {name!r} has a negative dimension: {t}")
+    return t
 
 
 def _names(items: list[Json], what: str) -> tuple[str, ...]:

@@ -169,6 +169,7 @@ def entry(data, cls):
     (lambda d: entry(d, "In").update(index=5), "reads input 5"),
     (lambda d: entry(d, "TopK").update(k=3), "'values' is float32 (N, 2) in the plan, TopK makes float32 (N, 3)"),
     (lambda d: d["metadata"].update(author=3), "metadata"),
+    (lambda d: entry(d, "TensorType").update(shape=[-1, 4]), "negative dimension"),
     (lambda d: d.update(layers=[d["layers"][0]] * 2), "written twice"),
 ])
 def test_networks_that_were_tampered_with_are_plan_errors(damage, what):
