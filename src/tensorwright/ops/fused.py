@@ -33,7 +33,7 @@ class Fused(Op):
     def infer(self, *inputs: TensorType | None) -> TensorType:
         y = self.core.infer(*inputs[: self.arity])
         assert isinstance(y, TensorType)
-        check_expression(self.epilogue, [y.dtype, *(t and t.dtype for t in inputs[self.arity:])])
+        check_expression(self.epilogue, [y.dtype, *(None if t is None else t.dtype for t in inputs[self.arity:])])
         for extra in inputs[self.arity:]:
             assert extra is not None
             padded = (1,) * (y.rank - extra.rank) + extra.shape
