@@ -76,7 +76,7 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Tactic]:
     work = normal_form(problem, cpu)
     if work is None:
         return
-    if interleavable(work):
+    if interleavable(problem, work):
         yield Interleaved()
     elif tileable(problem, work):
         yield Tiles()

@@ -14,7 +14,7 @@ from ..llvm import SCALAR, entry, module
 from ..problem import Phase, Problem, Source
 from .access import load, pick, store
 from .pointwise_form import Work, normal_form, typed
-from .space import Axis, Walk, chunk_size, split
+from .space import Axis, Walk, chunk_size, split, tuned
 
 
 def long_axis(work: Work) -> Axis | None:
@@ -25,8 +25,9 @@ def long_axis(work: Work) -> Axis | None:
     return next((a for a in work.axes[:-1] if a.strides[-1] == short.size), None)
 
 
-def interleavable(work: Work) -> bool:
-    return long_axis(work) is not None
+def interleavable(problem: Problem, work: Work) -> bool:
+    q = long_axis(work)
+    return q is not None and tuned(problem, q.size) >= 2 * work.lanes
 
 
 @dataclass(frozen=True)

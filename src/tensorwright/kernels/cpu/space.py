@@ -69,9 +69,9 @@ class Walk:
         self.f, self.d, self.sizes = f, d, sizes
 
     def step(self, pointers: Sequence[str], axis: Axis, index: str | int) -> list[str]:
-        """The pointers `index` elements further along the axis."""
+        """The pointers `index` elements further along the axis; they may be only the first of the operands."""
         return [self.f.at(p, self.f.mul(index, self.d(mul(s, size)))) if s != 0 else p
-                for p, s, size in zip(pointers, axis.strides, self.sizes, strict=True)]
+                for p, s, size in zip(pointers, axis.strides, self.sizes, strict=False)]
 
     def decode(self, pointers: Sequence[str], axes: Sequence[Axis], index: str) -> list[str]:
         """The pointers at position `index` of the flattened axes (last fastest)."""
@@ -139,14 +139,17 @@ class Split:
         yield start, begin, f.minimum(f.add(begin, self.block), w.d(self.cut.size))
 
 
-def split(problem: Problem, axes: Sequence[Axis], row: Dim = 1, chunk: int = MOST, multiple: int = 1) -> Split:
-    """Cut axes (outermost first) so that a chunk has about `chunk` elements; each position stands for `row` elements.
+def split(problem: Problem, axes: Sequence[Axis], row: Dim = 1, chunk: int = MOST, multiple: int = 1,
+          weight: Dim = 1) -> Split:
+    """Cut axes (outermost first) so that a chunk has about `chunk` elements of work.
 
+    row        elements of output at each position; none at all when it is 0
     multiple   blocks of the last axis hold a multiple of it
+    weight     work of an element of output
     """
     axes = list(axes)
     inner: list[Axis] = []
-    work = max(tuned(problem, row), 1)
+    work = max(tuned(problem, mul(row, weight)), 1)
     while len(axes) > 1 and work * max(tuned(problem, axes[-1].size), 1) <= chunk:
         inner.insert(0, axes.pop())
         work *= max(tuned(problem, inner[0].size), 1)
