@@ -2,8 +2,8 @@
 
     python examples/mlp_by_hand.py [weights.wts or weights.npz]
 
-A .wts file is text: the number of tensors; then per line a name, the number of values, and each value as the hexadecimal
-digits of its float32. The tensors are linear.weight (2, 3) and linear.bias (2).
+A .wts file is text: the number of tensors; then per line a name, the number of values, and each value as hexadecimal
+digits of a float32. The tensors are linear.weight (2, 3) and linear.bias (2).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def build(weights: dict[str, np.ndarray], logger: trt.Logger) -> bytes:
     builder = trt.Builder(logger)
     network = builder.create_network()
     x = network.add_input("data", trt.float32, (1, 3, 1, 1))
-    linear = network.add_fully_connected(x, 2, trt.Weights(weights["linear.weight"]), trt.Weights(weights["linear.bias"]))
+    kernel, bias = trt.Weights(weights["linear.weight"]), trt.Weights(weights["linear.bias"])
+    linear = network.add_fully_connected(x, 2, kernel, bias)
     sigmoid = network.add_activation(linear.get_output(0), trt.ActivationType.SIGMOID)
     sigmoid.get_output(0).name = "prob"
     network.mark_output(sigmoid.get_output(0))

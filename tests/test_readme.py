@@ -32,7 +32,8 @@ def tagger() -> onnx.ModelProto:
     rng = np.random.default_rng(0)
     weights = [numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
                for name, shape in (("embedding", (50, 16)), ("head", (16, 7)))]
-    nodes = [helper.make_node("Gather", ["embedding", "tokens"], ["x"]), helper.make_node("MatMul", ["x", "head"], ["y"]),
+    nodes = [helper.make_node("Gather", ["embedding", "tokens"], ["x"]),
+             helper.make_node("MatMul", ["x", "head"], ["y"]),
              helper.make_node("ArgMax", ["y"], ["tags"], axis=-1, keepdims=0)]
     shape = ["batch", "length"]
     graph = helper.make_graph(nodes, "tagger", [helper.make_tensor_value_info("tokens", TensorProto.INT64, shape)],

@@ -82,8 +82,8 @@ def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | N
 def load_plan(path: str | os.PathLike[str], *, strict: bool = False) -> Plan:
     """The plan of a file, made fit for this machine."""
     from .builder.fit import fit
-    from .plan.file import read
-    return fit(read(path, strict=strict), strict=strict, label=os.fspath(path))
+    from .runtime import store
+    return fit(store.load(path, strict), strict=strict, label=os.fspath(path))
 
 
 def supported(precision: str, device: str) -> None:

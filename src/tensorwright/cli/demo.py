@@ -78,13 +78,23 @@ def digits(options: argparse.Namespace, console: Console) -> bool:
 def tactics(plan: Plan, console: Console) -> None:
     """Each step: what it does, the model's nodes it took in, and the kernel chosen for it."""
     program = plan.programs[0]
-    nodes = sum(len(info.origin) for info in program.layers)
+    nodes = node_count(plan)
     console.say(f"  {nodes} nodes of the model became {len(program.steps)} steps:")
-    rows = [("step", "computes", "nodes", "tactic", "time")]
+    rows = [("step", "made of", "tactic", "time")]
     for info in program.layers:
-        rows.append((info.name[:28], info.kind[:44], str(len(info.origin)), info.tactic[:44] or "host",
-                     ms(info.seconds) if info.seconds is not None else ""))
-    console.table(rows, right=(2, 4))
+        made_of = " + ".join(node.partition(" ")[0] for node in info.origin)
+        rows.append((info.name[:28], made_of if info.kind != "Copy" else "change of layout",
+                     cut(info.tactic, 56) or "host", ms(info.seconds) if info.seconds else ""))
+    console.table(rows, right=(3,))
+
+
+def cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length - 1] + "…"
+
+
+def node_count(plan: Plan) -> int:
+    """How many nodes of the model the plan's steps do the work of."""
+    return len({node for info in plan.programs[0].layers for node in info.origin})
 
 
 def resnet50(options: argparse.Namespace, console: Console) -> None:
@@ -105,7 +115,7 @@ def resnet50(options: argparse.Namespace, console: Console) -> None:
     engine = Engine(plan, threads=options.threads)
     program = plan.programs[0]
     feeds = {"image": np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)}
-    nodes = sum(len(info.origin) for info in program.layers)
+    nodes = node_count(plan)
     console.say(f"  built, tuned and verified in {took:.1f} s: {nodes} nodes became {len(program.steps)} steps")
     contenders: list[Any] = [lambda: engine.run(feeds)]
     other = None

@@ -31,9 +31,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def plan(path: Path, profile: int, console: Console) -> int:
-    from ..plan.file import read
     from ..plan.inspect import as_json, as_text
-    content = read(path)
+    from ..runtime import store
+    content = store.load(path)
     if profile >= len(content.programs):
         raise UsageError(f"--profile {profile}: there are {len(content.programs)}")
     program = content.programs[profile]

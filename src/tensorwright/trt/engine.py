@@ -61,12 +61,12 @@ class Runtime:
         A plan made on another machine or by another version is tuned again; the log says so.
         """
         from ..builder.fit import fit
-        from ..plan.file import read
+        from ..runtime import store
         try:
             with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:
                 path = Path(folder) / "engine.plan"
                 path.write_bytes(serialized_engine)
-                plan = fit(read(path), note=lambda text: say(self.logger, ILogger.WARNING, text))
+                plan = fit(store.load(path), note=lambda text: say(self.logger, ILogger.WARNING, text))
             return ICudaEngine(plan, self.logger)
         except (TensorwrightError, OSError) as error:
             say(self.logger, ILogger.ERROR, str(error))

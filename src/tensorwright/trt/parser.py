@@ -163,8 +163,8 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
                 tensor._name = name
                 tensors[name] = tensor
         to._layers.append(layer)
-        for node in record.origin:
-            by_node.setdefault(node, []).append(layer)
+        for node in record.origin:                       # "Conv 'name'"
+            by_node.setdefault(node.partition(" ")[2].strip("'"), []).append(layer)
     to._changed()
     if to.name == "network":
         to.name = parsed.name
