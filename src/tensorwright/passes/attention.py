@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,7 +44,10 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
     graph = y.graph
     assert isinstance(graph, Graph)
     softmax = _softmax(weights)
-    if softmax is None or not isinstance(softmax.op, Softmax) or softmax.op.log:
+    if softmax is None:
+        return None
+    assert isinstance(softmax.op, Softmax)
+    if softmax.op.log:
         return None
     if softmax.op.axis != softmax.rank - 1 or softmax.rank < 2 or v.rank < 2:
         return None
@@ -57,7 +59,7 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
         return None
     if isinstance(found, Refusal):
         return found
-    if weights.readers > 1 or any(v.readers > 1 for v in _between(weights, softmax)):
+    if _read_elsewhere(weights, softmax):
         return Refusal("the weights have another reader")
     if Value(graph, found.product.outputs[0]).shape != softmax.shape:
         return Refusal("the mask makes the scores larger")
@@ -79,19 +81,29 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
 
 def _softmax(weights: Value) -> Value | None:
     """The softmax behind the attention weights, through conversions and where(isnan(s), 0, s)."""
-    while weights.layer is not None and not isinstance(weights.op, Softmax):
+    while weights.layer is not None:
+        if isinstance(weights.op, Softmax):
+            return weights
         inner = _converted(weights) or _guarded(weights)
         if inner is None:
             return None
         weights = inner
-    return weights
+    return None
 
 
-def _between(weights: Value, softmax: Value) -> Iterator[Value]:
-    """The values from the weights back to the softmax."""
+def _read_elsewhere(weights: Value, softmax: Value) -> bool:
+    """Whether a value between the softmax and the weights has a reader that is not on the way."""
+    if weights.readers > 1:
+        return True
     while weights.name != softmax.name:
-        weights = _converted(weights) or _guarded(weights) or softmax
-        yield weights
+        inner, guard = _converted(weights), None
+        if inner is None:
+            inner = guard = _guarded(weights)
+        assert inner is not None
+        if inner.readers > (len({n for n in weights.inputs if n and n.array is None}) if guard else 1):
+            return True
+        weights = inner
+    return False
 
 
 def _converted(y: Value) -> Value | None:
@@ -105,13 +117,14 @@ def _converted(y: Value) -> Value | None:
 
 def _guarded(y: Value) -> Value | None:
     """s when y is where(isnan(s), 0, s)."""
-    read = [v for v in y.inputs if v is not None and v.array is None]
-    if len(read) != 1 or y.layer is None:
-        return None
     leaves = Leaves(y.graph)  # type: ignore[arg-type]
-    s = leaves.leaf(read[0].name)
-    guarded = call("where", call("isnan", s, dtype=DType.bool), number(0, s), s)
-    return read[0] if leaves.of_layer(y.name) == guarded else None
+    tests = {v.name for v in y.inputs if v is not None and v.dtype is DType.bool and v.readers == 1}
+    e = leaves.expression(y.name, tests)
+    s = e.args[2] if isinstance(e, Apply) and e.fn == "where" else None
+    if s is None or e != call("where", call("isnan", s, dtype=DType.bool), number(0, s), s):
+        return None
+    name = leaves.name(s)
+    return None if name is None else Value(y.graph, name)
 
 
 def _scores(leaves: Leaves, value: str, shape: tuple) -> Scores | Refusal | None:

@@ -12,6 +12,8 @@ from .rewrite import rewrite
 
 #: Constants up to this many bytes are rearranged to let a layer move.
 SMALL_CONSTANT = 1 << 16
+#: How many layers ahead a Transpose looks for another.
+FAR = 16
 
 
 @rewrite(node(Pointwise, name="e"))
@@ -60,9 +62,22 @@ def _transposed(values: tuple[Value | None, ...]) -> tuple[int, ...] | None:
 
 
 def _meets_transpose(y: Value) -> bool:
-    """Whether every reader of y transposes it (so that a Transpose moved there can cancel)."""
-    readers = y.graph.readers(y.name)
-    return bool(readers) and not y.graph.is_output(y.name) and all(isinstance(r.op, Transpose) for r in readers)
+    """Whether a Transpose moved below y gets to others: through layers it can sink below, to one that undoes it or to a
+    layer whose other operands are transposed, too."""
+    for _ in range(FAR):
+        readers = y.graph.readers(y.name)
+        if y.graph.is_output(y.name) or not readers:
+            return False
+        if all(isinstance(r.op, Transpose) for r in readers):
+            return True
+        if len(readers) > 1 or not isinstance(readers[0].op, (Pointwise, Concat, Softmax, Reduce, Pad)):
+            return False
+        below = Value(y.graph, readers[0].outputs[0])
+        others = [v for v in below.inputs if v is not None and v.array is None and v.name != y.name]
+        if others:
+            return all(v.layer is not None and isinstance(v.op, Transpose) and v.readers == 1 for v in others)
+        y = below
+    return False
 
 
 @rewrite(node(Pointwise, name="e"))

@@ -86,39 +86,30 @@ def _centered(graph: Graph, leaves: Leaves, e: Expr | None, axes: tuple[int, ...
 
 def _rewrite(graph: Graph, s: Statistics) -> Refusal | str:
     """Put Normalize in, or say why not. Returns the name of the first layer changed."""
-    reached = _readers(graph, s)
-    if isinstance(reached, Refusal):
-        return reached
-    results, between = reached
-    leaves, changes, epsilons = Leaves(graph), [], set()
-    for layer in results:
-        e = leaves.expression(layer.outputs[0], between | s.centered)
-        finder = _Finder(leaves, s)
-        e = finder.walk(e)
-        names = {leaves.names[x.index] for x in operands(e)}
-        if not finder.epsilons or s.variance in names or s.mean in names:
-            return Refusal(f"{layer.name} uses the variance in another way")
-        epsilons |= finder.epsilons
-        changes.append((layer, e))
+    leaves = Leaves(graph)
+    found = _results(graph, s, leaves)
+    if isinstance(found, Refusal):
+        return found
+    changes, epsilons, between = found
     if len(epsilons) != 1:
-        return Refusal("the variance is read with several ε, or with none")
+        return Refusal("the variance is read with several ε")
     statistics = [graph.producer(v) for v in (s.mean, s.variance, *s.centered, *between) if v]
     origin = merged_origin(*statistics, *(layer for layer, _ in changes))
     op = Normalize(s.axes, epsilons.pop(), s.mean is not None)
-    if len(changes) == 1 and isinstance(changes[0][1], In) and \
-            leaves.name(changes[0][1]) == _PLACE:
-        layer = changes[0][0]
-        graph.swap(layer, Layer(op, (s.x,), layer.outputs, layer.name, origin))
-        _prune(graph, layer)
-        return layer.name
-    normalized = graph.insert(op, (s.x,), changes[0][0], f"{s.x}.normalized", graph.tensor(s.x), origin)
+    first, e = changes[0]
+    if len(changes) == 1 and leaves.name(e) == _PLACE:
+        graph.swap(first, Layer(op, (s.x,), first.outputs, first.name, origin))
+        _prune(graph, first)
+        return first.name
+    normalized = graph.insert(op, (s.x,), first, f"{s.x}.normalized", graph.tensor(s.x), origin)
+    names = [normalized if n == _PLACE else n for n in leaves.names]
     for layer, e in changes:
         t = graph.tensor(layer.outputs[0])
         assert t is not None
-        e, inputs = tidy(graph, e, [normalized if n == _PLACE else n for n in leaves.names], t.shape)
+        e, inputs = tidy(graph, e, names, t.shape)
         graph.swap(layer, Layer(Pointwise(e), tuple(inputs), layer.outputs, layer.name, layer.origin))
         _prune(graph, layer)
-    return changes[0][0].name
+    return first.name
 
 
 def _prune(graph: Graph, old: Layer) -> None:
@@ -126,27 +117,40 @@ def _prune(graph: Graph, old: Layer) -> None:
         graph.prune(name)
 
 
-def _readers(graph: Graph, s: Statistics) -> Refusal | tuple[list[Layer], set[str]]:
-    """Element-wise layers of x's shape that the variance leads to, and the values of smaller shape on the way."""
-    x = graph.tensor(s.x)
-    results: dict[str, Layer] = {}
+Results = tuple[list[tuple[Layer, Expr]], set[float], set[str]]
+
+
+def _results(graph: Graph, s: Statistics, leaves: Leaves) -> Refusal | Results:
+    """Element-wise layers the variance leads to, in which the normalised value is found: they with their expression
+    over it; the ε seen; values on the way, which nothing else reads."""
+    changes: list[tuple[Layer, Expr]] = []
+    epsilons: set[float] = set()
     between: set[str] = set()
-    stack = [s.variance]
-    assert x is not None
-    while stack:
-        value = stack.pop()
-        if graph.is_output(value):
-            return Refusal(f"{value}, computed from the variance, is a network output")
-        for reader in graph.readers(value):
-            t = graph.tensor(reader.outputs[0])
-            if not isinstance(reader.op, Pointwise) or t is None:
-                return Refusal(f"{reader.name} reads {value}, computed from the variance")
-            if t.shape == x.shape:
-                results[reader.name] = reader
-            elif reader.outputs[0] not in between:
-                between.add(reader.outputs[0])
-                stack.append(reader.outputs[0])
-    return sorted(results.values(), key=graph.place), between
+    waiting = {layer.name: layer for layer in graph.readers(s.variance)}
+    if graph.is_output(s.variance):
+        return Refusal(f"{s.variance}, computed from the variance, is a network output")
+    while waiting:
+        layer = waiting.pop(min(waiting, key=lambda name: graph.place(waiting[name])))
+        y = layer.outputs[0]
+        if not isinstance(layer.op, Pointwise) or graph.tensor(y) is None:
+            return Refusal(f"{layer.name} uses the variance in another way")
+        finder = _Finder(leaves, s)
+        e = finder.walk(leaves.expression(y, between | s.centered))
+        names = {leaves.names[x.index] for x in operands(e)}
+        if finder.epsilons and s.variance not in names and s.mean not in names and _same_shape(graph, y, s.x):
+            changes.append((layer, e))
+            epsilons |= finder.epsilons
+        elif graph.is_output(y):
+            return Refusal(f"{y}, computed from the variance, is a network output")
+        else:
+            between.add(y)
+            waiting.update({r.name: r for r in graph.readers(y)})
+    return (changes, epsilons, between) if changes else Refusal("nothing is divided by the deviation")
+
+
+def _same_shape(graph: Graph, a: str, b: str) -> bool:
+    s, t = graph.tensor(a), graph.tensor(b)
+    return s is not None and t is not None and s.shape == t.shape
 
 
 _PLACE = "\0normalized"          # stands for the value that does not exist yet, among the names of leaves

@@ -89,7 +89,7 @@ def is_opaque(graph: Graph, layer: Layer) -> bool:
 
 
 def why_not(r: Rewrite, graph: Graph) -> str | None:
-    """The reason for which a rewrite declines in a network; None when it fires or does not match. For tests."""
+    """The reason for which a rewrite declines somewhere in a network; None when it never does. For tests."""
     report = Report()
     apply(graph, [r], report)
-    return None if report.fired or not report.declined else report.declined[0][2]
+    return next((reason for _, _, reason in report.declined), None)

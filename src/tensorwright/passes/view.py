@@ -21,6 +21,7 @@ class Leaves:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.names: list[str] = []
+        self._leaves: list[In] = []
 
     def leaf(self, name: str) -> In:
         t = self.graph.tensor(name)
@@ -30,8 +31,9 @@ class Leaves:
     def placeholder(self, name: str, dtype: DType) -> In:
         """A leaf for a value that does not exist yet."""
         if name not in self.names:
+            self._leaves.append(In(len(self.names), dtype))
             self.names.append(name)
-        return In(self.names.index(name), dtype)
+        return self._leaves[self.names.index(name)]
 
     def name(self, e: Expr) -> str | None:
         """The value that e is, when it is a leaf."""
@@ -51,16 +53,13 @@ class Leaves:
 
     def expression(self, value: str, through: Collection[str]) -> Expr:
         """value as its layer computes it, and the values in `through` as their layers do."""
-        e, opened = self.of_layer(value) or self.leaf(value), {value}
+        e = self.of_layer(value) or self.leaf(value)
+        parts: dict[int, Expr | None] = {}
         while True:
-            inner: dict[int, Expr] = {}
             for x in operands(e):
                 name = self.names[x.index]
-                if name in through and name not in opened:
-                    part = self.of_layer(name)
-                    if part is not None:
-                        inner[x.index] = part
-                        opened.add(name)
-            if not inner or size(e) > LARGE:
+                if x.index not in parts:
+                    parts[x.index] = self.of_layer(name) if name in through and name != value else None
+            if size(e) > LARGE or not any(parts[x.index] for x in operands(e)):
                 return simplify(e)
-            e = substitute(e, [inner.get(i) or self.leaf(n) for i, n in enumerate(list(self.names))])
+            e = substitute(e, [parts.get(x.index) or x for x in self._leaves])

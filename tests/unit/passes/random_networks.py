@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+from passes_helpers import binary, number, unary
 
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
 from tensorwright.ir import Network, NetworkEditor, TensorType
-from tensorwright.ops import (Concat, Convolution, Expand, MatMul, Normalize, Pad, Pointwise, Pool, Reduce, Reshape,
-                              Slice, Softmax, Transpose)
-from tensorwright.ops.expr import Apply, Const, Expr, In
+from tensorwright.ops import (
+    Concat,
+    Convolution,
+    Expand,
+    MatMul,
+    Normalize,
+    Pad,
+    Pointwise,
+    Pool,
+    Reduce,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+)
+from tensorwright.ops.expr import In
 
 F32 = DType.float32
 N = symbol("N")
 BINARY, UNARY = ("add", "sub", "mul", "max", "min"), ("neg", "abs", "tanh", "sigmoid", "exp", "sqrt")
-
-
-def unary(fn: str, x: Expr = In(0, F32)) -> Expr:
-    return Apply(fn, (x,), F32)
-
-
-def binary(fn: str, a: Expr = In(0, F32), b: Expr = In(1, F32)) -> Expr:
-    return Apply(fn, (a, b), F32)
-
-
-def number(v: float) -> Const:
-    return Const(float(v), F32)
 
 
 class Maker:
@@ -55,7 +57,8 @@ class Maker:
         y = None
         if kind == 0:
             fn = rng.choice(UNARY)
-            e = unary("sqrt", unary("abs")) if fn == "sqrt" else unary("exp", unary("tanh")) if fn == "exp" else unary(fn)
+            inner = {"sqrt": unary("abs"), "exp": unary("tanh")}.get(fn)
+            e = unary(fn) if inner is None else unary(fn, inner)
             y = add(Pointwise(e), x)
         elif kind in (1, 2):
             same = [v for v in self.values if self.shape(v) == s]
@@ -125,18 +128,11 @@ class Maker:
     def network(self, layers: int) -> Network:
         while len(self.editor.layers) < layers:
             self.step()
-        self.editor.outputs = list(dict.fromkeys([self.values[-1], self.pick(), self.pick()]))
+        read = {i for layer in self.editor.layers for i in layer.inputs}
+        unread = [o for layer in self.editor.layers for o in layer.outputs if o not in read]
+        self.editor.outputs = list(dict.fromkeys([*unread[-4:], self.pick()]))
         return self.editor.finish()
 
 
 def random_network(seed: int, layers: int = 12) -> Network:
     return Maker(seed).network(layers)
-
-
-def feeds(network: Network, batch: int, seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    made = {}
-    for name in network.inputs:
-        t = network.tensor(name)
-        made[name] = rng.normal(0, 1, [d if isinstance(d, int) else batch for d in t.shape]).astype(t.dtype.numpy)
-    return made
