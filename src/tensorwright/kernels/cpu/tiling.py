@@ -28,7 +28,7 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
     chosen = [s for cycles, _, s in shapes if cycles <= 1.2 * shapes[0][0]][:3]
     for number, (rows, mr, nr) in enumerate(chosen):
         base = Blocking(mr, nr, lanes, rows, packed=packed)
-        weights = evaluate(c.steps, tuned) * evaluate(c.n, tuned) * c.dtype.itemsize
+        weights = _bytes_of_b(c, tuned)
         orders = ["pixels", "panels"] if weights < cpu.l2 // 2 else ["panels", "pixels"]
         for order in orders if number == 0 else orders[:1]:
             yield _chunked(c, replace(base, order=order), tuned)
@@ -37,10 +37,15 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
 
 
 def whole_panels(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
-    """The best guess with one chunk per panel: for products inside another kernel."""
+    """The best guess with one chunk per panel, the next one fetched meanwhile where B is large."""
     shapes = dict.fromkeys(_shapes(c, cpu, cpu.lanes))
     rows, mr, nr = min(shapes, key=lambda s: _cycles(c, s, cpu.lanes, cpu, tuned))
-    return Blocking(mr, nr, cpu.lanes, rows, order="panels", chunk_rows=0)
+    k = Blocking(mr, nr, cpu.lanes, rows, order="panels", chunk_rows=0)
+    return (_streaming(c, k, tuned) or k) if _bytes_of_b(c, tuned) > cpu.l2 else k
+
+
+def _bytes_of_b(c: Contraction, tuned: Mapping[str, int]) -> int:
+    return evaluate(c.steps, tuned) * evaluate(c.n, tuned) * evaluate(c.groups, tuned) * c.dtype.itemsize
 
 
 def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int, int]]:
@@ -53,6 +58,8 @@ def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int
     for nr in (2, 3, 4, 1, 6, 8):
         most = min((registers - 1) // nr - 1, 14 if not runtime_stride else 8)
         if nr > max(1, vectors) or most < 1 or (nr > 4 and (not isinstance(column, int) or column > 2)):
+            continue
+        if nr > 4 and vectors < 4 * nr * cpu.cores:                     # too few panels to share
             continue
         for mr in sorted({most, min(most, 8)}, reverse=True):
             size = max(Cut(column, mr).sizes, default=1)
@@ -70,13 +77,13 @@ def _cycles(c: Contraction, shape: tuple[int, int, int], lanes: int, cpu: CpuSpe
     wide = max(1.0, lanes * c.dtype.itemsize * 8 / cpu.vector_bits)
     panels = [nr] * (n // width) + ([-(-(n % width) // lanes)] if n % width else [])
     issue = 0.75 if cpu.vector_bits == 512 else 0.5
-    aliasing = _multiple_of_page(c.pixels[-1]) and mr > 8
+    aliasing = _multiple_of_page(c.pixels[-1]) and rows * mr > 8     # one cache set of eight ways or so holds them all
     total = 0.0
     for r, many in _pieces(c.pixels[-2].extent, rows, tuned):
         for q, more in _pieces(c.pixels[-1].extent, mr, tuned):
             for v in set(panels):
                 work = max(issue * r * q * v * wide, 0.5 * (r * q + v * wide), LATENCY) + 0.5
-                total += many * more * panels.count(v) * work * (1.2 if aliasing else 1.0)
+                total += many * more * panels.count(v) * work * (2.0 if aliasing else 1.0)
     return total * math.prod(max(1, evaluate(axis.extent, tuned)) for axis in c.pixels[:-2])
 
 

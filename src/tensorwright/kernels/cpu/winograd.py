@@ -23,7 +23,7 @@ from .winograd_matrices import transform_filters
 from .winograd_transform import Tiling
 
 SLACK = 48                # elements between frequencies, so that they do not all fall into one cache set
-DRAM = 7.0                # bytes per cycle that filters arrive at when they do not fit the cache
+L3, DRAM = 12.0, 7.0      # bytes per cycle that filters arrive at when they do not fit the cache of a core
 
 
 @dataclass(frozen=True)
@@ -153,20 +153,24 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
         cycles = tiles * f * (geometry.c * vectors_out + 6 * (vectors_in + vectors_out))
         for block in _blocks(geometry, m, tiles, filters, cpu):
             turns = -(-tiles // block) if block else 1
-            slow = filters * turns / DRAM if filters > cpu.l2 else 0
+            slow = 0 if filters <= cpu.l2 else filters * turns / (L3 if filters <= cpu.l3 // 2 else DRAM)
             estimate = max(cycles, slow) + 0.2 * min(cycles, slow)
             if estimate < 0.95 * direct:
                 c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
                 found.append((estimate, Winograd(m, block, whole_panels(c, cpu, tuned))))
-    yield from (t for _, t in sorted(found, key=lambda item: item[0])[:6])
+    yield from (t for _, t in sorted(found, key=lambda item: item[0])[:5])
 
 
 def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) -> list[int]:
-    """Numbers of tiles per block to try: what leaves V, M and, if it can, U in the second-level cache; and 0."""
+    """Numbers of tiles per block to try: what leaves V, M and, if it can, U in the second-level cache; and 0.
+
+    Filters that do not fit there are read once per block: large blocks, or two of them.
+    """
     per_tile = 4 * (m + 2) ** 2 * (_row(geometry.c, cpu) + _row(geometry.k, cpu))
     sizes = []
     for room in (0.5, 1.0):
         most = max(4, int((room * cpu.l2 - (filters if filters < 0.8 * room * cpu.l2 else 0)) / per_tile))
         pieces = max(-(-tiles // most), 1)
         sizes.append(-(-tiles // pieces))
-    return [*dict.fromkeys(s for s in sizes if s >= 4), 0]
+    least = 4 if filters <= cpu.l2 else 12 if filters <= cpu.l3 // 2 else 24
+    return [*dict.fromkeys(s for s in sizes if s >= least or -(-tiles // s) <= 2), 0]
