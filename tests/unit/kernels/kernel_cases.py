@@ -23,7 +23,7 @@ OTHERS = (CpuSpec("x86-64-v3", "", "x86_64-unknown-linux-gnu", 256, 16, True),
 
 def operand(shape: Sequence[Dim], dtype: DType | str = "float32", order: Sequence[int] | None = None, gap: int = 0,
             constant: bool = False) -> Operand:
-    """order: axes from the slowest to the fastest in memory (default C). gap: unused elements after each fastest row."""
+    """order: axes from the slowest to the fastest in memory (default C). gap: unused elements after each row."""
     strides: list[Dim] = [0] * len(shape)
     step: Dim = 1
     for count, axis in enumerate(reversed(order if order is not None else range(len(shape)))):
@@ -42,9 +42,10 @@ def random_array(x: Operand, rng: np.random.Generator, env: Mapping[str, int]) -
     return rng.integers(info.min, info.max, shape, dtype=x.dtype.numpy, endpoint=True)
 
 
-def judge(op: Op, inputs: Sequence[Operand | None], tactics: Callable[..., Any], *, env: Mapping[str, int] | None = None,
-          arrays: Mapping[int, np.ndarray] | None = None, outputs: Sequence[Operand] | None = None,
-          order: Sequence[int] | None = None, gap: int = 0, tolerance: float = 2e-5, seed: int = 0, compile_only: bool = False,
+def judge(op: Op, inputs: Sequence[Operand | None], tactics: Callable[..., Any], *,
+          env: Mapping[str, int] | None = None, arrays: Mapping[int, np.ndarray] | None = None,
+          outputs: Sequence[Operand] | None = None, order: Sequence[int] | None = None, gap: int = 0,
+          tolerance: float = 2e-5, seed: int = 0, compile_only: bool = False,
           expected: Sequence[np.ndarray] | None = None) -> int:
     """Run every tactic that takes the problem, on this machine; compile it for the others. How many there were."""
     env = dict(env or {})
@@ -60,8 +61,8 @@ def judge(op: Op, inputs: Sequence[Operand | None], tactics: Callable[..., Any],
         with np.errstate(all="ignore"):
             result = op.bind(env).reference(*feeds)
         expected = result if isinstance(result, tuple) else (result,)
-    cpu, count = device.describe(), 0
-    for count, tactic in enumerate(tactics(problem, cpu), 1):
+    cpu, found = device.describe(), list(tactics(problem, device.describe()))
+    for tactic in found:
         source = tactic.source(problem, cpu, "k")
         got = run_kernel(source, problem, tactic, feeds, cpu, threads=3, env=env, offset=1)
         for g, e in zip(got, expected, strict=True):
@@ -76,7 +77,7 @@ def judge(op: Op, inputs: Sequence[Operand | None], tactics: Callable[..., Any],
         for other in OTHERS:
             for tactic in tactics(problem, other):
                 assert device.compile(tactic.source(problem, other, "k").text, other)
-    return count
+    return len(found)
 
 
 __all__ = ["Fused", "judge", "operand", "random_array"]

@@ -30,8 +30,8 @@ def attended(op: Attention, q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: n
     return (e / np.where(total == 0, 1, total)) @ v.astype("float64")
 
 
-def check(op: Attention, shapes: list, dtype: str = "float32", mask: np.ndarray | None = None, orders: tuple = (None,) * 3,
-          order: tuple | None = None, compile_only: bool = False) -> None:
+def check(op: Attention, shapes: list, dtype: str = "float32", mask: np.ndarray | None = None,
+          orders: tuple = (None,) * 3, order: tuple | None = None, compile_only: bool = False) -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(s).astype(dtype) for s in shapes]
     inputs: list[Operand | None] = [operand(s, dtype, o) for s, o in zip(shapes, orders, strict=True)]
@@ -41,8 +41,9 @@ def check(op: Attention, shapes: list, dtype: str = "float32", mask: np.ndarray 
                  compile_only=compile_only)
 
 
-@pytest.mark.parametrize("S, T, D, E", [(1, 1, 1, 1), (7, 5, 16, 16), (20, 33, 64, 64), (2, 70, 24, 40), (197, 197, 64, 64),
-                                        (13, 600, 33, 17), (3, 1100, 80, 128), (50, 50, 40, 96), (1, 130, 64, 64)])
+@pytest.mark.parametrize("S, T, D, E", [
+    (1, 1, 1, 1), (7, 5, 16, 16), (20, 33, 64, 64), (2, 70, 24, 40), (197, 197, 64, 64), (13, 600, 33, 17),
+    (3, 1100, 80, 128), (50, 50, 40, 96), (1, 130, 64, 64)])
 def test_sizes(S: int, T: int, D: int, E: int) -> None:
     check(Attention(D ** -0.5), [(2, 3, S, D), (2, 3, T, D), (2, 3, T, E)], compile_only=S in (20, 1))
 
@@ -83,12 +84,14 @@ def test_symbols_blocks_and_epilogue() -> None:
     op = Fused(core, Apply("add", (In(0, DType.float32), In(1, DType.float32)), DType.float32), 4)
     rng = np.random.default_rng(2)
     for env in ({"s0": 31, "s1": 29, "s2": 20, "s3": 37}, {"s0": 5, "s1": 1050, "s2": 16, "s3": 16},
-                {"s0": 0, "s1": 4, "s2": 3, "s3": 3}, {"s0": 4, "s1": 0, "s2": 3, "s3": 3}, {"s0": 1, "s1": 90, "s2": 8, "s3": 5}):
+                {"s0": 0, "s1": 4, "s2": 3, "s3": 3}, {"s0": 4, "s1": 0, "s2": 3, "s3": 3},
+                {"s0": 1, "s1": 90, "s2": 8, "s3": 5}):
         s, t, d, e = env.values()
-        q, k, v, extra = (rng.standard_normal(x).astype("float32") for x in ((2, s, d), (2, t, d), (2, t, e), (2, s, e)))
+        shapes = ((2, s, d), (2, t, d), (2, t, e), (2, s, e))
+        q, k, v, extra = (rng.standard_normal(x).astype("float32") for x in shapes)
         inputs = [operand((2, S, D)), operand((2, T, D)), operand((2, T, E)), None, operand((2, S, E))]
-        judge(op, inputs, tactics, env=env, arrays={0: q, 1: k, 2: v, 4: extra}, expected=[attended(core, q, k, v) + extra],
-              compile_only=s == 31)
+        judge(op, inputs, tactics, env=env, arrays={0: q, 1: k, 2: v, 4: extra},
+              expected=[attended(core, q, k, v) + extra], compile_only=s == 31)
 
 
 def test_small_blocks() -> None:
@@ -100,4 +103,5 @@ def test_small_blocks() -> None:
     q, k, v = (rng.standard_normal((3, n, 32)).astype("float32") for n in (40, 77, 77))
     for causal in (False, True):
         op = Attention(0.3, causal)
-        judge(op, [operand(x.shape) for x in (q, k, v)] + [None], small, arrays={0: q, 1: k, 2: v}, expected=[attended(op, q, k, v)])
+        judge(op, [*(operand(x.shape) for x in (q, k, v)), None], small, arrays={0: q, 1: k, 2: v},
+              expected=[attended(op, q, k, v)])

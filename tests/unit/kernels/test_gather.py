@@ -28,7 +28,8 @@ def gathered(data: np.ndarray, op: Gather, indices: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("shape, axis, count", [((37, 70), 0, (5, 3)), ((6, 9, 20), 1, (7,)), ((4, 5, 6), 2, (2, 19)),
                                                 ((33,), 0, ()), ((50, 3, 4), 0, (11,)), ((3, 1), 1, (2,))])
-@pytest.mark.parametrize("dtype, index", [("float32", "int64"), ("int8", "int32"), ("float64", "int64"), ("bool", "int32")])
+@pytest.mark.parametrize("dtype, index", [("float32", "int64"), ("int8", "int32"), ("float64", "int64"),
+                                          ("bool", "int32"), ("float16", "int64")])
 def test_gather(order: str | None, shape: tuple, axis: int, count: tuple, dtype: str, index: str) -> None:
     op, rng = Gather(axis), np.random.default_rng(0)
     data = (rng.standard_normal(shape) * 50).astype(dtype)
@@ -53,7 +54,8 @@ def test_gather_elements(order: str | None) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("batch, n, lead", [(0, 1, (5,)), (0, 2, (3, 4)), (0, 4, (30,)), (1, 2, (3, 7)), (2, 1, (3, 4, 6))])
+@pytest.mark.parametrize("batch, n, lead", [(0, 1, (5,)), (0, 2, (3, 4)), (0, 4, (30,)), (1, 2, (3, 7)),
+                                            (2, 1, (3, 4, 6))])
 def test_gather_nd(order: str | None, batch: int, n: int, lead: tuple[int, ...]) -> None:
     rng = np.random.default_rng(2)
     data = rng.standard_normal((3, 4, 5, 18)).astype("float32")
@@ -61,8 +63,9 @@ def test_gather_nd(order: str | None, batch: int, n: int, lead: tuple[int, ...])
     where = tuple(np.ogrid[tuple(map(slice, lead[:batch]))])
     where = tuple(w.reshape(w.shape + (1,) * (len(lead) - batch)) for w in where)
     expected = data[(*where, *np.moveaxis(indices, -1, 0))]
-    assert judge(GatherND(batch), [operand(data.shape, "float32", order_of(order, 4)), operand(indices.shape, "int64")],
-                 gather.tactics, arrays={0: data, 1: indices}, order=order_of(order, expected.ndim), expected=[expected])
+    inputs = [operand(data.shape, "float32", order_of(order, 4)), operand(indices.shape, "int64")]
+    assert judge(GatherND(batch), inputs, gather.tactics, arrays={0: data, 1: indices},
+                 order=order_of(order, expected.ndim), expected=[expected])
 
 
 def test_wrong_indices_stay_inside() -> None:
@@ -97,7 +100,7 @@ def test_pad(order: str | None, mode: str) -> None:
                        ((1, 5), ((2, 0), (-2, 40))), ((3, 4, 2, 6), ((0, 0), (0, 0), (3, 3), (0, -1)))]
     for shape, pads in cases:
         pads = (pads,) if isinstance(pads[0], int) else pads
-        for dtype in ("float32", "int8", "float64"):
+        for dtype in ("float32", "int8", "float64", "float16"):
             op = Pad(pads, mode, 7)
             x = (rng.standard_normal(shape) * 50).astype(dtype)
             rank = len(shape)

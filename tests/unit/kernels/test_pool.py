@@ -16,7 +16,6 @@ from tensorwright.ops import Pool
 from tensorwright.ops.expr import Apply, In
 from tensorwright.ops.fused import Fused
 
-
 LAST = (0, 2, 3, 1)
 
 
@@ -26,7 +25,8 @@ def pooled(op: Pool, x: np.ndarray) -> np.ndarray:
     y = np.zeros(out, x.dtype)
     spans = [(w - 1) * d + 1 for w, d in zip(op.window, op.dilations, strict=True)]
     padded = np.pad(np.ones(x.shape[2:]), [(b, a + s) for (b, a), s in zip(op.pads, spans, strict=True)])
-    within = np.pad(np.ones([d + b + a for d, (b, a) in zip(x.shape[2:], op.pads, strict=True)]), [(0, s) for s in spans])
+    covered = [d + b + a for d, (b, a) in zip(x.shape[2:], op.pads, strict=True)]
+    within = np.pad(np.ones(covered), [(0, s) for s in spans])
     filled = np.pad(x, [(0, 0), (0, 0), *[(b, a + s) for (b, a), s in zip(op.pads, spans, strict=True)]])
     for p in itertools.product(*map(range, out[2:])):
         window = tuple(slice(i * st, i * st + sp, d) for i, st, sp, d in
@@ -70,7 +70,8 @@ def test_one_and_three_dimensions(kind: str) -> None:
     line = Pool(kind, (3,), (2,), ((1, 2),), (1,), ceil=True)
     x = rng.standard_normal((2, 5, 40)).astype("float64")
     for order in (None, (0, 2, 1)):
-        assert judge(line, [operand(x.shape, "float64", order)], tactics, arrays={0: x}, order=order, expected=[pooled(line, x)])
+        assert judge(line, [operand(x.shape, "float64", order)], tactics, arrays={0: x}, order=order,
+                     expected=[pooled(line, x)])
     volume = Pool(kind, (2, 3, 2), (2, 1, 2), ((0, 1), (1, 1), (1, 0)), (1, 1, 2))
     x = rng.standard_normal((1, 64, 5, 6, 7)).astype("float32")
     for order in (None, (0, 2, 3, 4, 1)):

@@ -16,34 +16,38 @@ from tensorwright.ops import Recurrent
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
-def check(op: Recurrent, T: int = 5, N: int = 3, I: int = 7, absent: str = "", dtype: str = "float32", constant: bool = True,
-          lens: list[int] | None = None, order: tuple[int, ...] | None = None, names: bool = False, compile_only: bool = False) -> None:
+def check(op: Recurrent, T: int = 5, N: int = 3, I: int = 7, *, absent: str = "", dtype: str = "float32",
+          constant: bool = True, lens: list[int] | None = None, order: tuple[int, ...] | None = None,
+          names: bool = False, compile_only: bool = False) -> None:
     """absent: letters of the optional inputs left out: B, h, c, P. names: T and N are symbols."""
     rng, D, H, G = np.random.default_rng(7), op.directions, op.hidden, GATES[op.kind]
-    shapes = {"X": (T, N, I), "W": (D, G * H, I), "R": (D, G * H, H), "B": (D, 2 * G * H), "h": (D, N, H), "c": (D, N, H),
-              "P": (D, 3 * H)}
+    shapes = {"X": (T, N, I), "W": (D, G * H, I), "R": (D, G * H, H), "B": (D, 2 * G * H), "h": (D, N, H),
+              "c": (D, N, H), "P": (D, 3 * H)}
     env = {"s0": T, "s1": N} if names else {}
     t, n = (symbol("s0"), symbol("s1")) if names else (T, N)
     symbolic = shapes | {"X": (t, n, I), "h": (D, n, H), "c": (D, n, H)}
-    taken = [name for name in ("X", "W", "R", "B", "lens", "h", *("cP" if op.kind == "lstm" else "")) if name not in absent]
+    names_of = ("X", "W", "R", "B", "lens", "h", *("cP" if op.kind == "lstm" else ""))
+    taken = [name for name in names_of if name not in absent]
     inputs: list[Operand | None] = []
     arrays: dict[int, np.ndarray] = {}
-    for i, name in enumerate(("X", "W", "R", "B", "lens", "h", *("cP" if op.kind == "lstm" else ""))):
+    for i, name in enumerate(names_of):
         if name == "lens":
             inputs.append(None if lens is None else operand((n,), "int32"))
             if lens is not None:
                 arrays[i] = np.array(lens, "int32")
         elif name in taken:
             rank = len(symbolic[name])
-            way = None if order is None or name in "WR" and constant else [*range(rank)][::-1]
+            way = None if order is None or (name in "WR" and constant) else [*range(rank)][::-1]
             inputs.append(operand(symbolic[name], dtype, way, constant=constant and name in "WR"))  # type: ignore[arg-type]
             arrays[i] = (rng.standard_normal(shapes[name]) * (0.5 if name in "WRBP" else 1)).astype(dtype)
         else:
             inputs.append(None)
     outputs = None
     if order is not None:
-        outputs = [operand((t, D, n, H), dtype, order)] + [operand((D, n, H), dtype, (2, 1, 0))] * (2 if op.kind == "lstm" else 1)
-    assert judge(op, inputs, tactics, env=env, arrays=arrays, outputs=outputs, compile_only=compile_only, tolerance=1e-4)
+        states = [operand((D, n, H), dtype, (2, 1, 0))] * (2 if op.kind == "lstm" else 1)
+        outputs = [operand((t, D, n, H), dtype, order), *states]
+    assert judge(op, inputs, tactics, env=env, arrays=arrays, outputs=outputs, compile_only=compile_only,
+                 tolerance=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
@@ -75,11 +79,12 @@ def test_options() -> None:
 
 
 def test_activations() -> None:
-    names = ("relu", "tanh", "sigmoid", "affine", "leakyrelu", "thresholdedrelu", "scaledtanh", "hardsigmoid", "elu", "softsign",
-             "softplus")
+    names = ("relu", "tanh", "sigmoid", "affine", "leakyrelu", "thresholdedrelu", "scaledtanh", "hardsigmoid", "elu",
+             "softsign", "softplus")
     for name in names:
         check(Recurrent("rnn", 18, activations=(name,), alphas=(0.3,), betas=(0.7,)))
         check(Recurrent("rnn", 18, activations=(name,)))
     for pair in itertools.pairwise(names):
         check(Recurrent("gru", 17, "bidirectional", activations=(*pair, *pair[::-1]), alphas=(0.5, 0.25), betas=(0.1,)))
-    check(Recurrent("lstm", 17, "bidirectional", activations=("sigmoid", "tanh", "relu", "hardsigmoid", "softsign", "tanh")))
+    six = ("sigmoid", "tanh", "relu", "hardsigmoid", "softsign", "tanh")
+    check(Recurrent("lstm", 17, "bidirectional", activations=six))

@@ -1,4 +1,4 @@
-"""Resampling kernels: modes, coordinates, layouts, types, antialiasing, symbols; ONNX's evaluator as a second opinion."""
+"""Resampling kernels: modes, coordinates, layouts, types, antialiasing, symbols; ONNX's evaluator as second opinion."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ ROI = (0.0, 0.0, 0.1, -0.2, 1.0, 1.0, 0.8, 1.3)
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 def test_modes_and_coordinates(mode: str, coordinate: str) -> None:
     roi = ROI if coordinate == "tf_crop_and_resize" else None
-    for shape, order in itertools.product(((2, 19, 12, 35), (2, 19, 3, 4), (2, 19, 1, 1), (2, 19, 5, 17)), (None, LAST)):
+    shapes = ((2, 19, 12, 35), (2, 19, 3, 4), (2, 19, 1, 1), (2, 19, 5, 17))
+    for shape, order in itertools.product(shapes, (None, LAST)):
         op = Resize(shape, mode, coordinate, roi=roi, extrapolation=7.5)
-        assert judge(op, [operand((2, 19, 5, 7), order=order, gap=1)], tactics, order=order, compile_only=shape[2] == 12)
+        x = operand((2, 19, 5, 7), order=order, gap=1)
+        assert judge(op, [x], tactics, order=order, compile_only=shape[2] == 12)
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
@@ -43,7 +45,8 @@ def test_nearest_types(rounding: str, dtype: str) -> None:
 def test_antialias_and_excluded_taps() -> None:
     for mode, order in itertools.product(("linear", "cubic"), (None, LAST)):
         for shape in ((1, 20, 4, 9), (1, 20, 11, 3)):
-            assert judge(Resize(shape, mode, antialias=True), [operand((1, 20, 13, 30), order=order)], tactics, order=order)
+            x = operand((1, 20, 13, 30), order=order)
+            assert judge(Resize(shape, mode, antialias=True), [x], tactics, order=order)
         op = Resize((1, 20, 17, 9), mode, exclude_outside=True, cubic_coeff=-0.5)
         assert judge(op, [operand((1, 20, 5, 6), order=order)], tactics, order=order)
 
@@ -65,22 +68,26 @@ def test_symbols(mode: str, coordinate: str) -> None:
     for order in (None, LAST):
         for env in ({"s0": 2, "s1": 5, "s2": 9}, {"s0": 1, "s1": 1, "s2": 3}, {"s0": 0, "s1": 2, "s2": 2}):
             op = Resize((n, 18, h * 2, w + 3), mode, coordinate, roi=roi, exclude_outside=mode == "cubic")
-            assert judge(op, [operand((n, 18, h, w), order=order)], tactics, env=env, order=order, compile_only=env["s0"] == 2)
+            x = operand((n, 18, h, w), order=order)
+            assert judge(op, [x], tactics, env=env, order=order, compile_only=env["s0"] == 2)
         op = Resize((n, 18, 12, 10), mode, coordinate, roi=roi)
         assert judge(op, [operand((n, 18, 6, 5), order=order)], tactics, env={"s0": 2}, order=order)
 
 
 def test_epilogue() -> None:
-    op = Fused(Resize((1, 40, 8, 8), "linear"), Apply("add", (In(0, DType.float32), In(1, DType.float32)), DType.float32), 1)
+    e = Apply("add", (In(0, DType.float32), In(1, DType.float32)), DType.float32)
+    op = Fused(Resize((1, 40, 8, 8), "linear"), e, 1)
     for order in (None, LAST):
-        assert judge(op, [operand((1, 40, 4, 4), order=order), operand((1, 40, 8, 8), order=order)], tactics, order=order)
+        inputs = [operand((1, 40, 4, 4), order=order), operand((1, 40, 8, 8), order=order)]
+        assert judge(op, inputs, tactics, order=order)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("coordinate", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
 def test_as_onnx_does(mode: str, coordinate: str) -> None:
     x = np.random.default_rng(0).standard_normal((1, 2, 4, 5)).astype("float32")
-    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode=mode, coordinate_transformation_mode=coordinate)
+    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode=mode,
+                            coordinate_transformation_mode=coordinate)
     graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape),
                                             helper.make_tensor_value_info("sizes", TensorProto.INT64, (4,))],
                               [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])

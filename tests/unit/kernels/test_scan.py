@@ -28,7 +28,8 @@ def test_symbolic_scan() -> None:
         assert judge(CumSum(1), [operand((s, t))], scan.tactics, env=env)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "uint8", "int32", "uint32", "int64", "uint64", "int16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "uint8", "int32", "uint32", "int64", "uint64",
+                                   "int16"])
 @pytest.mark.parametrize("largest", [True, False])
 def test_greatest(dtype: str, largest: bool) -> None:
     rng = np.random.default_rng(0)

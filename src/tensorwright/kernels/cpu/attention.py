@@ -7,12 +7,14 @@ for the transposition: there each score is a dot product. Any strides, symbolic 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...dims import Dim, Expr as DimExpr, ceildiv, product
+from ...dims import Dim, ceildiv, product
+from ...dims import Expr as DimExpr
 from ...dtypes import DType
 from ...ops.attention import Attention
 from ...targets import CpuSpec
@@ -49,8 +51,8 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Flash]:
     lanes = cpu.lanes * 4 // q.dtype.itemsize
     S, T = problem.at_tuned(q.shape[-2]), problem.at_tuned(k.shape[-2])
     T = max(1, T if isinstance(k.shape[-2], int) else max(T, 256))
-    blocks = -(-T // 512)
-    keys = -(-(-(-T // blocks)) // lanes) * lanes
+    even = math.ceil(T / math.ceil(T / 512))                            # keys per block, all blocks alike
+    keys = math.ceil(even / lanes) * lanes
     nr, mr = (4 if cpu.vector_registers >= 32 else 2), 6
     lead = max(1, problem.at_tuned(product(problem.outputs[0].shape[:-2])))
     queries = max(1, min(S, max(8 * mr, min(240, S * lead // (2 * cpu.cores)))))
@@ -114,7 +116,8 @@ class _Writer:
             self.block(head, coords, first, count, placed)
         text = module(f, *self.parts.functions.values())
         chunks = product(lead) * blocks
-        return Source(text, (Phase(self.symbol, chunks),), tuple(self.dims), (Workspace(self.workspace, per_thread=True),))
+        space = Workspace(self.workspace, per_thread=True)
+        return Source(text, (Phase(self.symbol, chunks),), tuple(self.dims), (space,))
 
     def lead_offset(self, x: Operand, coords: list[str]) -> str:
         """Bytes to the batch and head at coords; missing and broadcast axes stay at 0."""
@@ -255,7 +258,8 @@ class _Writer:
         if not t.panels:
             step = self.k.strides[-2] if self.k.shape[-2] != 1 else 0
             name = self.parts.dots(step, self.k.strides[-1] if self.k.shape[-1] != 1 else 1, self.D)
-            f.call("void", name, ("ptr", queries), ("ptr", keys), ("ptr", self.at["scores"]), ("i64", valid), ("ptr", "%dims"))
+            f.call("void", name, ("ptr", queries), ("ptr", keys), ("ptr", self.at["scores"]), ("i64", valid),
+                   ("ptr", "%dims"))
             return
         vectors = f.divide(f.add(valid, t.lanes - 1), t.lanes)
         panels, rest = f.divide(vectors, t.nr), f.remainder(vectors, t.nr)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...dims import Dim, Expr as DimExpr
+from ...dims import Dim
+from ...dims import Expr as DimExpr
 from ...targets import CpuSpec
 from ..llvm import Dims, Function, vector
 from .lanes import Lanes
@@ -27,7 +28,7 @@ class Parts:
 
     # keys -------------------------------------------------------------------------------------------------------------
     def pack(self, row: Dim, column: Dim, depth: Dim) -> str:
-        """(k, out, valid): key t, element c → out[t // width, c, t % width], width = nr·lanes. Rest of a vector: zeros."""
+        """(k, out, valid): key t, element c → out[t // width, c, t % width], width = nr·lanes; zeros up to a vector."""
         if "pack" in self.functions:
             return self.functions["pack"].name
         f, d, name = self.start("pack", k="ptr", out="ptr", valid="i64")
@@ -96,7 +97,8 @@ class Parts:
 
         def products(keys: list[str], c: str, mask: str | None, acc: list[str]) -> list[str]:
             q = f.load(self.vec, f.at("%q", f.mul(c, size)))
-            ks = [load_strided(f, self.scalar, f.at(k, f.mul(c, column_bytes)), column_bytes, lanes, mask) for k in keys]
+            ks = [load_strided(f, self.scalar, f.at(k, f.mul(c, column_bytes)), column_bytes, lanes, mask)
+                  for k in keys]
             if mask is not None:
                 ks = [f.select(mask, self.vec, k, zero) for k in ks]
             return [f.fma(self.vec, q, k, a) for k, a in zip(ks, acc, strict=True)]
@@ -222,7 +224,7 @@ class Parts:
             for group in range(groups):
                 count = (vectors - begin) // (groups - group)
                 rest = min(width - begin * lanes, count * lanes)
-                self._weigh_call(g, weights, values, sums, valid, count, None if rest % lanes == 0 else str(rest), step, row,
+                self._weigh_call(g, weights, values, sums, valid, count, str(rest) if rest % lanes else None, step, row,
                                  str(begin))
                 begin += count
             return
@@ -243,14 +245,16 @@ class Parts:
         f, d, name = self.start(key, w="ptr", v="ptr", sums="ptr", valid="i64", columns="i64")
         vec, size, lanes = self.vec, self.size, self.lanes
         masks = [None if rest is None else f.tail_mask(lanes, f.sub("%columns", j * lanes)) for j in range(nr)]
-        places = [f.at(f.at("%sums", f.mul(i, d(row * size))), j * lanes * size) for i in range(self.mr) for j in range(nr)]
-        sets = max(1, 8 // (self.mr * nr))                            # several sums when one tile is too small to be fast
+        rows = [f.at("%sums", f.mul(i, d(row * size))) for i in range(self.mr)]
+        places = [f.at(r, j * lanes * size) for r in rows for j in range(nr)]
+        sets = max(1, 8 // (self.mr * nr))                            # enough sums to hide the latency of one
         first = [f.load(vec, p) for p in places] + [f.const(vec, 0)] * (len(places) * (sets - 1))
         step_bytes = d(step * size)
 
         def add(t: str, acc: list[str]) -> list[str]:
             line = f.at("%v", f.mul(t, step_bytes))
-            v = [load_strided(f, self.scalar, f.at(line, j * lanes * size), str(size), lanes, masks[j]) for j in range(nr)]
+            v = [load_strided(f, self.scalar, f.at(line, j * lanes * size), str(size), lanes, mask)
+                 for j, mask in enumerate(masks)]
             result = []
             for i in range(self.mr):
                 w = f.splat(vec, f.load(self.scalar, f.at(f.at("%w", i * self.score_row * size), f.mul(t, size))))
@@ -282,7 +286,8 @@ def transpose(f: Function, vec: str, rows: list[str]) -> list[str]:
     high = ", ".join(f"i32 {half + i // 2 + (i % 2) * n}" for i in range(n))
     for _ in range(n.bit_length() - 1):
         pairs = [(rows[i], rows[i + half]) for i in range(half)]
-        rows = [f.set(f"shufflevector {vec} {a}, {vec} {b}, <{n} x i32> <{order}>") for a, b in pairs for order in (low, high)]
+        rows = [f.set(f"shufflevector {vec} {a}, {vec} {b}, <{n} x i32> <{order}>")
+                for a, b in pairs for order in (low, high)]
     return rows
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...dims import Dim, Expr as DimExpr
+from ...dims import Dim
+from ...dims import Expr as DimExpr
+from ...dtypes import NATIVE
 from ...ops.create import Fill, Iota, ShapeVector
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, entry, literal, module, vector
@@ -48,7 +50,7 @@ class Filling:
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Filling]:
     op, _, _ = unfuse(problem)
     dtype = getattr(op, "dtype", problem.outputs[0].dtype)
-    if dtype in SCALAR and problem.outputs[0].dtype in SCALAR and not dtype.value.endswith("float16"):
+    if dtype in NATIVE and problem.outputs[0].dtype in SCALAR:
         yield Filling()
 
 

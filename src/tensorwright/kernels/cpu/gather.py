@@ -17,7 +17,18 @@ from ...ops.gather import Gather, GatherElements, GatherND
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Function, arg, module, vector
 from ..problem import Operand, Phase, Problem, Source
-from .rows import Rows, index_vector, load_at, load_strided, merge_trailing, natural_lanes, offset, unfuse, vector_axis
+from .rows import (
+    Rows,
+    index_vector,
+    load_at,
+    load_strided,
+    merge_trailing,
+    natural_lanes,
+    offset,
+    storage,
+    unfuse,
+    vector_axis,
+)
 
 INDEX_TYPES = frozenset({DType.int32, DType.int64, DType.int16, DType.int8, DType.uint8, DType.uint16, DType.uint32})
 
@@ -68,7 +79,7 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Gathering]:
 
 
 def _merge(problem: Problem, count: int) -> Problem | None:
-    """The problem with the last `count` axes of data, output and epilogue operands as one; None if they are not dense."""
+    """The problem with the last `count` axes of data, output and extras as one; None if they are not dense."""
     if count < 2:
         return None
     data, indices, *extras = problem.inputs
@@ -114,20 +125,21 @@ def _taken(op: object, data: Operand, indices: Operand) -> _Taken:
 
 def _row(rows: Rows, taken: _Taken, data: Operand, indices: Operand, base: str, index_base: str,
          coords: dict[int, str]) -> None:
-    f, d, axis = rows.f, rows.d, rows.axis
+    f, d, axis = rows.f, rows.d, -1 if rows.axis is None else rows.axis
     pointer = f.at(base, offset(f, d, data, {taken.data[a]: c for a, c in coords.items() if a in taken.data}))
-    place = f.at(index_base, offset(f, d, indices, {taken.indices[a]: c for a, c in coords.items() if a in taken.indices}))
+    where = {taken.indices[a]: c for a, c in coords.items() if a in taken.indices}
+    place = f.at(index_base, offset(f, d, indices, where))
     size, index_size = data.dtype.itemsize, indices.dtype.itemsize
     components = [f.at(place, f.mul(k, d(indices.strides[taken.component] * index_size)) if taken.component is not None
                        else "0") for k in range(len(taken.named))]
-    step = d(data.strides[taken.data[axis]] * size) if axis in taken.data else "0"        # type: ignore[index]
+    step = d(data.strides[taken.data[axis]] * size) if axis in taken.data else "0"
 
     if axis not in taken.indices:                                    # one slice per row
         for component, named in zip(components, taken.named, strict=True):
             i = load_index(f, indices.dtype, component, "0", 1, None, d(data.shape[named]))
             pointer = f.at(pointer, f.mul(i, d(data.strides[named] * size)))
         rows.write(coords, "0", rows.length, lambda i, lanes, mask: load_strided(
-            f, SCALAR[data.dtype], f.at(pointer, f.mul(i, step)), step, lanes, mask))
+            f, storage(data.dtype), f.at(pointer, f.mul(i, step)), step, lanes, mask))
         return
 
     index_step = d(indices.strides[taken.indices[axis]] * index_size)
@@ -142,7 +154,7 @@ def _row(rows: Rows, taken: _Taken, data: Operand, indices: Operand, base: str, 
             total = f.op("add", wide, total, term) if total else term
         if step != "0":                                              # the row also runs along an axis of data
             total = f.op("add", wide, total, f.op("mul", wide, index_vector(f, i, lanes), f.splat(wide, step)))
-        return load_at(f, SCALAR[data.dtype], pointer, total, lanes, mask)
+        return load_at(f, storage(data.dtype), pointer, total, lanes, mask)
 
     rows.write(coords, "0", rows.length, element)
 

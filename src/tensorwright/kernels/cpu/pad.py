@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...dims import Dim, Expr as DimExpr, maximum
+from ...dims import Dim, maximum
+from ...dims import Expr as DimExpr
 from ...ops.pad import Pad
 from ...targets import CpuSpec
-from ..llvm import SCALAR, Dims, Function, arg, literal, module, vector
+from ..llvm import SCALAR, Dims, Function, arg, module, vector
 from ..problem import Operand, Phase, Problem, Source
-from .rows import Element, Rows, load_strided, natural_lanes, offset, unfuse, vector_axis
+from .rows import Element, Rows, constant, load_strided, natural_lanes, offset, storage, unfuse, vector_axis
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ def _copy(rows: Rows, x: Operand, pointer: str, shift: str) -> Element:
     assert rows.axis is not None
     step = rows.d(x.strides[rows.axis] * x.dtype.itemsize)
     return lambda i, lanes, mask: load_strided(
-        f, SCALAR[x.dtype], f.at(pointer, f.mul(f.add(i, shift), step)), step, lanes, mask)
+        f, storage(x.dtype), f.at(pointer, f.mul(f.add(i, shift), step)), step, lanes, mask)
 
 
 def _constant(rows: Rows, op: Pad, x: Operand, base: str, coords: dict[int, str]) -> None:
-    f, d, scalar = rows.f, rows.d, SCALAR[x.dtype]
-    value = literal(x.dtype.numpy.type(op.value).item(), scalar)
+    f, d, scalar = rows.f, rows.d, storage(x.dtype)
+    value = constant(op.value, x.dtype)
     inside, places = "true", dict[int, str]()
     for axis, c in coords.items():
         if op.pads[axis] == (0, 0):
@@ -96,7 +97,7 @@ def _constant(rows: Rows, op: Pad, x: Operand, base: str, coords: dict[int, str]
         copy = _copy(rows, x, f.at(base, offset(f, d, x, places)), f.sub("0", d(op.pads[rows.axis][0])))
         if begin != "0":
             rows.write(coords, "0", begin, fill)
-        rows.write(coords, begin, end, copy)                                        
+        rows.write(coords, begin, end, copy)
         if end != rows.length:
             rows.write(coords, end, rows.length, fill)
     f.br(done)
@@ -117,12 +118,12 @@ def _repeated(rows: Rows, op: Pad, x: Operand, base: str, coords: dict[int, str]
 
     pointer = f.at(base, offset(f, d, x, {axis: place(axis, c) for axis, c in coords.items()}))
     if rows.axis is None:
-        rows.write(coords, "0", "1", lambda i, lanes, mask: f.load(SCALAR[x.dtype], base))
+        rows.write(coords, "0", "1", lambda i, lanes, mask: f.load(storage(x.dtype), base))
         return
     axis, step = rows.axis, d(x.strides[rows.axis] * x.dtype.itemsize)
 
     def beyond(i: str, lanes: int, mask: str | None) -> str:
-        return f.load(SCALAR[x.dtype], f.at(pointer, f.mul(place(axis, i), step)))
+        return f.load(storage(x.dtype), f.at(pointer, f.mul(place(axis, i), step)))
 
     begin, end = _segments(rows, op, x, axis)
     if begin != "0":

@@ -14,7 +14,7 @@ from math import inf, prod
 import numpy as np
 
 from ...dims import Dim
-from ...dtypes import DType
+from ...dtypes import NATIVE, DType
 from ...ops.pool import Pool
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, lanes_of, module, vector
@@ -48,7 +48,7 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Window]:
     op, _, _ = unfuse(problem)
     assert isinstance(op, Pool)
     x, y = problem.inputs[0], problem.outputs[0]
-    if x is None or x.dtype not in SCALAR or (op.kind == "average" and x.dtype not in (DType.float32, DType.float64)):
+    if x is None or x.dtype not in NATIVE or (op.kind == "average" and x.dtype not in (DType.float32, DType.float64)):
         return
     if x.strides[1] == 1 and y.strides[1] == 1:
         lanes = natural_lanes(cpu, x.dtype, y.dtype)
@@ -105,7 +105,7 @@ class _Printer:
         return all_in
 
     def divisor(self, ranges: Sequence[Range], starts: Sequence[str | None]) -> str:
-        """Elements the average counts: a number, or a scalar of the element type. start None: the whole window is inside."""
+        """Elements the average counts: a number, or a scalar of the element type. start None: all taps are inside."""
         f, count = self.f, "1"
         for axis, ((low, high), start) in enumerate(zip(ranges, starts, strict=True)):
             if self.op.include_pad and start is not None:

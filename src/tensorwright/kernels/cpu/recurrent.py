@@ -267,7 +267,8 @@ class _Writer:
             place = f.at(self.args[4], f.mul(n, d(lens.strides[0] * lens.dtype.itemsize)))
             scalar = SCALAR[lens.dtype]
             raw = f.load(scalar, place)
-            wide = raw if scalar == "i64" else f.set(f"{'sext' if lens.dtype.is_signed else 'zext'} {scalar} {raw} to i64")
+            extend = "sext" if lens.dtype.is_signed else "zext"
+            wide = raw if scalar == "i64" else f.set(f"{extend} {scalar} {raw} to i64")
             length = f.maximum(f.minimum(wide, length), 0)
         mirrored = f.sub(f.sub(length, 1), s)
         running = f.set(f"icmp slt i64 {s}, {length}")
@@ -307,5 +308,5 @@ class _Writer:
             step()
         if group == len(groups(self.op)) - 1:
             with f.when(f.op("xor", "i1", running, "true")):
-                f.call("void", self.parts.skip(self.y), ("ptr", f.at(old, place)), ("ptr", f.at(new, place)), ("ptr", y),
-                       ("i64", first), ("ptr", "%dims"))
+                f.call("void", self.parts.skip(self.y), ("ptr", f.at(old, place)), ("ptr", f.at(new, place)),
+                       ("ptr", y), ("i64", first), ("ptr", "%dims"))

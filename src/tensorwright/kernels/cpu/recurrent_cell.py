@@ -59,7 +59,7 @@ class Cell:
     def lstm_output(self) -> Expr:
         """New h from (_, o, _, _, new c, _, Po)."""
         c = self.value(4)
-        return self.mul(self.activate(0, self.with_peephole(self.value(1), 6, c)), self.activate(2, c))
+        return self.mul(self.activate(0, self.with_peephole(self.value(1), 6, c)), self.functions[2](c))  # not clipped
 
     def gate(self) -> Expr:
         """GRU's update or reset gate from its sum; RNN's new h."""

@@ -76,8 +76,9 @@ class Parts:
         key = f"step{direction}g{group}"
         if key in self.functions:
             return self.functions[key].name
-        f = Function(f"{self.symbol}_{key}", linkage="internal", attributes="nounwind noinline", sums="ptr", gx="ptr",
-                     h="ptr", next="ptr", c="ptr", z="ptr", y="ptr", bias="ptr", peephole="ptr", first="i64", dims="ptr")
+        pointers = dict.fromkeys(("sums", "gx", "h", "next", "c", "z", "y", "bias", "peephole"), "ptr")
+        f = Function(f"{self.symbol}_{key}", linkage="internal", attributes="nounwind noinline", **pointers,
+                     first="i64", dims="ptr")
         self.functions[key] = f
         d, vec, op = Dims(f, self.dims), self.vec, self.op
         cell = Cell(op, direction, self.dtype, peephole is not None)
@@ -121,8 +122,8 @@ class Parts:
         """(h, next, y, first): beyond a sequence's end the state stays and the output is 0."""
         if "skip" in self.functions:
             return self.functions["skip"].name
-        f = Function(f"{self.symbol}_skip", linkage="internal", attributes="nounwind noinline", h="ptr", next="ptr", y="ptr",
-                     first="i64", dims="ptr")
+        f = Function(f"{self.symbol}_skip", linkage="internal", attributes="nounwind noinline", h="ptr", next="ptr",
+                     y="ptr", first="i64", dims="ptr")
         self.functions["skip"] = f
         f.store(self.vec, f.load(self.vec, "%h"), "%next")
         self.store(f, Dims(f, self.dims), y, "%y", f.const(self.vec, 0), self.mask(f, "%first"))

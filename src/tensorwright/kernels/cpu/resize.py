@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from ...dims import Dim
-from ...dtypes import DType
+from ...dtypes import NATIVE, DType
 from ...ops.resize import Resize
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, entry, literal, module, vector
@@ -64,7 +64,7 @@ class Resampling:
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Resampling]:
     op, _, _ = unfuse(problem)
     x, y = problem.inputs[0], problem.outputs[0]
-    if not isinstance(op, Resize) or x is None or x.dtype not in SCALAR or not y.shape:
+    if not isinstance(op, Resize) or x is None or x.dtype not in NATIVE or not y.shape:
         return
     if op.mode != "nearest" and x.dtype not in (DType.float32, DType.float64):
         return
@@ -176,8 +176,8 @@ class _Writer:
 
         if self.unrolled:
             total = ""
-            for k in range(t.taps):
-                total = one(str(k), total)
+            for number in range(t.taps):
+                total = one(str(number), total)
             return total
         with f.reduce_loop("tap", "0", t.taps, [(vec, f.const(vec, 0))]) as (k, (now,), following):
             following.append(one(k, now))

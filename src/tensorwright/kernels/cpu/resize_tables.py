@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...dims import Dim, Expr as DimExpr
+from ...dims import Dim
+from ...dims import Expr as DimExpr
 from ...ops.resize import Resize
 from ..llvm import Dims, Function, literal
 
@@ -54,7 +55,8 @@ def tables(op: Resize, extents: tuple[Dim, ...], dtype: np.dtype) -> tuple[list[
     return result, total
 
 
-def _constants(op: Resize, axis: int, extent: int, length: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _constants(op: Resize, axis: int, extent: int, length: int,
+               dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     op = replace(op, shape=tuple(1 if isinstance(d, DimExpr) else d for d in op.shape))
     places = op.places(axis, extent, length)
     outside = ((places < 0) | (places > extent - 1)).astype(np.int8)

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
-from ...dims import Dim, Expr as DimExpr, ceildiv, product
+import numpy as np
+
+from ...dims import Dim, ceildiv, product
 from ...dtypes import DType
 from ...ir import Op
 from ...ops.expr import Expr
 from ...ops.fused import Fused
 from ...targets import CpuSpec
-from ..llvm import SCALAR, Dims, Function, arg, entry, vector
+from ..llvm import SCALAR, Dims, Function, arg, entry, literal, vector
 from ..problem import Operand, Problem
+from .pointwise_printer import emit
 
 #: element(i, lanes, mask) → value of type vector(storage type, lanes); mask is None when all lanes are wanted.
 Element = Callable[[str, int, "str | None"], str]
 
+_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
 _BLOCK = 4096                           # elements of a long row that one chunk writes
 
 
@@ -33,6 +37,17 @@ def unfuse(problem: Problem) -> tuple[Op, Expr | None, int]:
 def natural_lanes(cpu: CpuSpec, *dtypes: DType) -> int:
     """Elements of the widest of the types per vector register."""
     return cpu.vector_bits // 8 // max(t.itemsize for t in dtypes)
+
+
+def storage(t: DType) -> str:
+    """The type in which elements are moved: half precision as bits, so that no target has to know its arithmetic."""
+    return "i16" if t in (DType.float16, DType.bfloat16) else SCALAR[t]
+
+
+def constant(value: float | int | bool, t: DType) -> str:
+    """A number of type t as a literal of storage(t)."""
+    number = np.asarray(value).astype(t.numpy)
+    return str(int(number.view(np.uint16))) if storage(t) != SCALAR[t] else literal(number.item(), SCALAR[t])
 
 
 def offset(f: Function, d: Dims, operand: Operand, coords: Mapping[int, str]) -> str:
@@ -56,13 +71,12 @@ def split_index(f: Function, index: str, sizes: Sequence[str]) -> list[str]:
 
 def load_strided(f: Function, type_: str, pointer: str, stride: str, lanes: int, mask: str | None) -> str:
     """`lanes` elements `stride` bytes apart (a literal or a value); only those whose mask bit is on are read."""
-    from ..llvm import _natural
     vec = vector(type_, lanes)
     if lanes == 1:
         return f.load(type_, pointer)
     if stride == "0":
         return f.splat(vec, f.load(type_, pointer))
-    if stride == str(_natural(type_)):
+    if stride == str(_BYTES[type_]):
         return f.load(vec, pointer) if mask is None else f.masked_load(vec, pointer, mask)
     steps = "<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">"
     offsets = f.op("mul", f"<{lanes} x i64>", steps, f.splat(f"<{lanes} x i64>", stride))
@@ -117,7 +131,9 @@ class Rows:
         self.lanes = wide if self.axis is not None and self.y.strides[self.axis] == 1 else 1
         self.length = self.d(self.y.shape[self.axis]) if self.axis is not None else "1"
         others = [a for a in range(rank) if a != self.axis]
-        self.outer, self.inner, tuned = [], [], 1
+        self.outer: list[int] = []
+        self.inner: list[int] = []
+        tuned = 1
         for a in others:
             (self.outer if tuned < 64 else self.inner).append(a)
             tuned *= max(1, problem.at_tuned(self.y.shape[a]))
@@ -145,7 +161,8 @@ class Rows:
                 coords[a] = stack.enter_context(f.loop(f"i{a}_", "0", d(self.y.shape[a])))
             yield coords
 
-    def write(self, coords: Mapping[int, str], begin: str, end: str, element: Element, lanes: int | None = None) -> None:
+    def write(self, coords: Mapping[int, str], begin: str, end: str, element: Element,
+              lanes: int | None = None) -> None:
         """y[coords, i] = epilogue(element(i)) for begin ≤ i < end (clipped to the block at hand)."""
         f, lanes = self.f, min(lanes or self.lanes, self.lanes)
         if self._limits is not None:
@@ -171,11 +188,11 @@ class Rows:
             put(stop, lanes, mask, element(stop, lanes, mask))
 
     def putter(self, coords: Mapping[int, str]) -> Callable[[str, int, str | None, str], None]:
-        """put(i, lanes, mask, value): the epilogue and the store at one place of the row. Hoists the row's addresses."""
+        """put(i, lanes, mask, value): the epilogue and the store at one place of the row. Hoists addresses."""
         f, d = self.f, self.d
         target = f.at(self.target, offset(f, d, self.y, coords), "row")
         extras = [(e, f.at(p, offset(f, d, e, coords), "extra")) for e, p in self.pointers]
-        out = SCALAR[self.y.dtype]
+        out = storage(self.y.dtype) if self.epilogue is None else SCALAR[self.y.dtype]
 
         def put(i: str, lanes: int, mask: str | None, value: str) -> None:
             if self.epilogue is not None:
@@ -183,7 +200,6 @@ class Rows:
                 for e, p in extras:
                     step = d(e.strides[self.axis] * e.dtype.itemsize) if self.axis is not None else "0"
                     values.append(load_strided(f, SCALAR[e.dtype], f.at(p, f.mul(i, step)), step, lanes, mask))
-                from .pointwise_printer import emit
                 value = emit(f, self.epilogue, values, lanes, self.cpu)
             size = self.y.dtype.itemsize
             place = f.at(target, f.mul(i, d(self.y.strides[self.axis] * size)) if self.axis is not None else "0")
@@ -210,7 +226,3 @@ def merge_trailing(operands: Sequence[Operand], count: int) -> list[Operand] | N
             return None
         merged.append(Operand((*x.shape[:keep], size), (*x.strides[:keep], stride), x.dtype, x.constant))
     return merged
-
-
-def is_literal(value: Dim) -> bool:
-    return not isinstance(value, DimExpr)

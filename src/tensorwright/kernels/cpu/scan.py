@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...dims import Dim, ceildiv, product
-from ...dtypes import DType
+from ...dtypes import NATIVE, DType
 from ...ops.scan import CumProd, CumSum
 from ...targets import CpuSpec
 from ..llvm import SCALAR, arg, module, vector
@@ -85,8 +85,8 @@ class Running:
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Running]:
     op, _, _ = unfuse(problem)
     x, y = problem.inputs[0], problem.outputs[0]
-    if not isinstance(op, (CumSum, CumProd)) or x is None or x.dtype not in SCALAR or x.dtype is DType.bool:
+    if not isinstance(op, (CumSum, CumProd)) or x is None or x.dtype not in NATIVE or x.dtype is DType.bool:
         return
     unit = [a for a in range(len(y.shape)) if a != op.axis and y.strides[a] == 1 and y.shape[a] != 1]
     both = [a for a in unit if x.strides[a] == 1]
-    yield Running((both or unit or [None])[-1])
+    yield Running(both[-1] if both else unit[-1] if unit else None)

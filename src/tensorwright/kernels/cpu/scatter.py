@@ -21,7 +21,7 @@ from ..llvm import SCALAR, Dims, Function, arg, entry, module, vector
 from ..problem import Operand, Phase, Problem, Source
 from .gather import INDEX_TYPES, load_index
 from .pointwise_printer import emit
-from .rows import Rows, load_strided, merge_trailing, natural_lanes, offset, split_index, vector_axis
+from .rows import Rows, load_strided, merge_trailing, natural_lanes, offset, split_index, storage, vector_axis
 
 _PIECE = 256                                        # elements of a slice that one chunk updates
 
@@ -85,7 +85,7 @@ def _copy(problem: Problem, cpu: CpuSpec, symbol: str, dims: list[Dim]) -> tuple
     with rows.each() as coords:
         row = f.at(source, offset(f, rows.d, x, coords))
         rows.write(coords, "0", rows.length, lambda i, lanes, mask: load_strided(
-            f, SCALAR[x.dtype], f.at(row, f.mul(i, step)), step, lanes, mask))
+            f, storage(x.dtype), f.at(row, f.mul(i, step)), step, lanes, mask))
     return f, rows.chunks
 
 
@@ -106,7 +106,7 @@ def _elements(f: Function, d: Dims, problem: Problem, cpu: CpuSpec) -> Dim:
     assert isinstance(op, ScatterElements) and indices is not None and updates is not None
     others = [a for a in range(len(y.shape)) if a != op.axis]
     index_base, update_base, target = arg(f, 1), arg(f, 2), arg(f, 3)
-    scalar, size = SCALAR[y.dtype], y.dtype.itemsize
+    scalar, size = storage(y.dtype), y.dtype.itemsize
     with f.loop("chunk", "%begin", "%end") as chunk:
         coords = dict(zip(others, split_index(f, chunk, [d(indices.shape[a]) for a in others]), strict=True))
         line = f.at(target, offset(f, d, y, coords))
@@ -130,7 +130,7 @@ def _slices(f: Function, d: Dims, problem: Problem, cpu: CpuSpec) -> Dim:
     inner = list(range(n, len(y.shape)))
     middle, last = inner[:-1], inner[-1] if inner else None
     index_base, update_base, target = arg(f, 1), arg(f, 2), arg(f, 3)
-    scalar, size = SCALAR[y.dtype], y.dtype.itemsize
+    scalar, size = storage(y.dtype), y.dtype.itemsize
     lanes = natural_lanes(cpu, y.dtype) if last is not None and y.strides[last] == 1 else 1
     length: Dim = y.shape[last] if last is not None else 1
     pieces = ceildiv(length, _PIECE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...dims import Dim, product
-from ...dtypes import DType
+from ...dtypes import NATIVE, DType
 from ...ops.scan import TopK
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, entry, module, vector
@@ -44,7 +44,7 @@ class Heap:
 
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Heap]:
     x = problem.inputs[0]
-    if isinstance(problem.op, TopK) and x is not None and x.dtype in SCALAR and not x.dtype.value.endswith("float16"):
+    if isinstance(problem.op, TopK) and x is not None and x.dtype in NATIVE:
         yield Heap(cpu.lanes * 4 // max(4, x.dtype.itemsize))
 
 
@@ -112,7 +112,8 @@ class _Writer:
                 low = f.op("xor", f"i{self.bits}", low, "-1")
                 index = low if self.bits == 64 else f.set(f"zext i32 {low} to i64")
                 value = f.load(SCALAR[x.dtype], f.at(row, f.mul(index, self.step)))
-                f.store(SCALAR[x.dtype], value, f.at(to_values, f.mul(o, d(values.strides[op.axis] * x.dtype.itemsize))))
+                step = d(values.strides[op.axis] * x.dtype.itemsize)
+                f.store(SCALAR[x.dtype], value, f.at(to_values, f.mul(o, step)))
                 f.store("i64", index, f.at(to_indices, f.mul(o, d(indices.strides[op.axis] * 8))))
 
     def select_best(self, row: str, n: str) -> None:
