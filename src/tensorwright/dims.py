@@ -16,7 +16,7 @@ Dim = Union[int, "Expr"]
 class _Atom:
     """kind is "symbol" (args: (name,)), or "floordiv", "mod", "min", "max" (args: dimensions)."""
 
-    __slots__ = ("args", "kind", "_hash", "_text")
+    __slots__ = ("_hash", "_text", "args", "kind")
 
     def __init__(self, kind: str, args: tuple) -> None:
         self.kind, self.args = kind, args
@@ -50,7 +50,7 @@ _Monomial = tuple  # of (_Atom, power), sorted by the atom's text
 class Expr:
     """A non-constant dimension. Supports + - * // % with dimensions; compare for identity of value with ==."""
 
-    __slots__ = ("terms", "_hash", "_text")
+    __slots__ = ("_hash", "_text", "terms")
 
     def __init__(self, terms: dict[_Monomial, int]) -> None:
         self.terms = tuple(sorted(terms.items(), key=lambda t: (-sum(p for _, p in t[0]), [str(a) for a, _ in t[0]])))
@@ -316,6 +316,12 @@ def parse(text: str) -> Dim:
     import ast
 
     def walk(node: ast.AST) -> Dim:
+        result = convert(node)
+        if isinstance(result, Expr) and len(result.terms) > 256:      # products of sums grow exponentially
+            raise ValueError("dimension expression has more than 256 terms")
+        return result
+
+    def convert(node: ast.AST) -> Dim:
         match node:
             case ast.Constant(value=int() as v) if not isinstance(v, bool):
                 return v

@@ -14,6 +14,7 @@ from ..dims import Dim, evaluate, symbols
 from ..dtypes import DType
 from ..errors import PlanError
 from .records import Launch, Program, View
+from .tensors import StoredTensors
 
 LIMIT = 1 << 47                                             # bytes, elements, chunks: more than any machine addresses
 _KINDS = ("arena", "input", "output", "constant")
@@ -94,9 +95,10 @@ def check_program(program: Program, weights: Mapping[str, np.ndarray]) -> None:
         if buffer.kind == "constant" and i in used:
             if buffer.name not in weights:
                 raise PlanError(f"there is no constant {buffer.name!r}", at=where)
-            if weights[buffer.name].nbytes < sizes[-1]:
-                raise PlanError(f"constant {buffer.name!r} has {weights[buffer.name].nbytes} bytes, "
-                                f"{sizes[-1]} are expected", at=where)
+            if (held := bytes_of(weights, buffer.name)) < sizes[-1]:
+                raise PlanError(f"constant {buffer.name!r} has {held} bytes, {sizes[-1]} are expected", at=where)
+        if buffer.kind == "output" and i in used and i not in program.output_values:
+            raise PlanError("a buffer of the user's that is no output: nobody gives its memory", at=where)
     kernels = {k.id: k for k in program.kernels}
     written = {info.name for info in program.inputs}
     for step in program.steps:
@@ -120,8 +122,17 @@ def check_program(program: Program, weights: Mapping[str, np.ndarray]) -> None:
             for x in step.inputs:
                 if isinstance(x, str) and x not in written:
                     raise PlanError(f"host step reads {x!r}, which nothing wrote before", at=step.layer)
+            for x in step.outputs:
+                if isinstance(x, View) and program.buffers[x.buffer].kind not in ("arena", "output"):
+                    raise PlanError(f"host step writes into a buffer of kind {program.buffers[x.buffer].kind!r}",
+                                    at=step.layer)
             written |= {x for x in step.outputs if isinstance(x, str)}
     _check_outputs(program, sizes, value, written)
+
+
+def bytes_of(weights: Mapping[str, np.ndarray], name: str) -> int:
+    """Size of a constant. Those of a file know it without reading (and verifying) the array."""
+    return weights.nbytes(name) if isinstance(weights, StoredTensors) else weights[name].nbytes
 
 
 def _used_buffers(program: Program) -> set[int]:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .check import bytes_of
 from .records import HostStep, LayerInfo, Plan, Program, Step, TensorInfo
 
 
@@ -75,7 +76,7 @@ def as_text(plan: Plan, program: Program, seconds: Sequence[float] | None = None
 def weights_bytes(plan: Plan, program: Program) -> int:
     """Bytes of the constants that the program reads."""
     names = {b.name for b in program.buffers if b.kind == "constant"}
-    return sum(plan.weights[n].nbytes for n in names if n in plan.weights)
+    return sum(bytes_of(plan.weights, n) for n in names if n in plan.weights)
 
 
 def _rate(amount: int, seconds: float | None) -> float | None:

@@ -138,7 +138,7 @@ class Context:
             given = [feeds[name] for name in self._exe.input_names]
         elif isinstance(feeds, (np.ndarray, str, bytes)) or not isinstance(feeds, Iterable):
             raise InputError(f"run takes arrays by name or a list of them, not a {type(feeds).__name__}",
-                             try_=f"run({{{self._exe.input_names[0]!r}: x}}) or engine(x)" if self._inputs else "run({})")
+                             try_=f"run({{{', '.join(f'{n!r}: x' for n, *_ in self._inputs[:1])}}}) or engine(x)")
         else:
             given = list(feeds)
             if len(given) != len(self._inputs):

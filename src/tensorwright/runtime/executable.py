@@ -11,6 +11,7 @@ from ..device.team import default_threads
 from ..errors import PlanError
 from ..plan.check import check_program
 from ..plan.records import Launch, Program, TensorInfo
+from ..plan.tensors import StoredTensors
 from .memory import address_of
 
 
@@ -35,6 +36,8 @@ class Executable:
                                 try_="rebuild the plan for this machine")
         self.library = device.load([k.code for k in needed]) if needed else None
         self.entries = {k.id: tuple(self.library.address(e) for e in k.entries) for k in needed if self.library}
+        if isinstance(weights, StoredTensors):
+            weights.verify({b.name for b in program.buffers if b.kind == "constant" and b.name in weights})
         self.constants: dict[int, np.ndarray] = {}
         self.constant_addresses: dict[int, int] = {}
         for number, buffer in enumerate(program.buffers):
