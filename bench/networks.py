@@ -42,7 +42,7 @@ def main() -> None:
     peers = [p for p in args.vs.split(",") if p]
 
     from tensorwright.device import describe
-    from tensorwright.device.measure import peak_flops
+    from tensorwright.device.peak import peak_flops
     peak = peak_flops(args.threads)
     packages = ["tensorwright", "llvmlite", *peers]
     head = [f"# Networks, batch {args.batch}, {args.threads} threads, float32", "",
