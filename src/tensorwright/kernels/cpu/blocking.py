@@ -120,8 +120,10 @@ class _Driver:
         if c.args[2] is not None:
             bias = f.at(f.at(self.bias, self._offset("bias", c.batch, indices, size)), f.mul(column, size))
         y = f.at(f.at(self.y, self._offset("y", c.batch, indices, c.out.itemsize)), f.mul(column, c.out.itemsize))
-        extras = [f.at(f.at(p, self._offset("extras", c.batch, indices, t.itemsize, i)), f.mul(column, n * t.itemsize))
-                  for i, (p, n, t) in enumerate(zip(self.extras, c.extra_n, c.extra_types, strict=True))]
+        extras = []
+        for i, (p, n, t) in enumerate(zip(self.extras, c.extra_n, c.extra_types, strict=True)):
+            group_extra = f.at(p, self._offset("extras", c.batch, indices, t.itemsize, i))
+            extras.append(f.at(group_extra, f.mul(column, d(n * t.itemsize))))
         valid = "0"
         tail = None
         if not isinstance(c.n, int):

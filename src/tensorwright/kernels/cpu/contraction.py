@@ -42,9 +42,9 @@ class Contraction:
     taps      (count, A stride) outer to inner; B advances one row of n per step
     start     A elements from A's pointer to the first tap of the first pixel (negative with padding); likewise
               b_start for packed B, y_start, extra_starts
-    n         columns: y, bias and B (in place) have stride 1 along them
+    n         columns: bias and B (in place) have stride 1 along them, y has y_n (1 but for dot products)
     row       B elements between its rows when used in place
-    extra_n   stride of each extra along n: 0 or 1
+    extra_n   stride of each extra along n: 0 or 1 (any for dot products)
     args      positions of A, B, bias (None when absent) and y in the kernel's arguments; extras follow `extras_at`
     """
 
@@ -60,10 +60,11 @@ class Contraction:
     y_start: Dim = 0
     extra_starts: tuple[Dim, ...] = ()
     row: Dim = 0
-    extra_n: tuple[int, ...] = ()
+    extra_n: tuple[Dim, ...] = ()
     extra_types: tuple[DType, ...] = ()
     extras_at: int = 0
     epilogue: Expr | None = None
+    y_n: Dim = 1
 
     @property
     def steps(self) -> Dim:

@@ -102,7 +102,7 @@ def contraction(problem: Problem) -> Contraction | None:
     return Contraction(
         x.dtype, y.dtype, batch, two_pixel_axes(merge_axes(pixels), len(extras)), merge_taps(taps), k,
         args=(0, 1, None if bias is None else 2, len(problem.inputs)), start=start,
-        extra_n=tuple(e.strides[1] if e.strides[1] in (0, 1) else 0 for e in extras),  # type: ignore[misc]
+        extra_n=tuple(e.strides[1] if e.strides[1] in (0, 1) else 0 for e in extras),
         extra_types=tuple(e.dtype for e in extras), extras_at=arity or 0, epilogue=epilogue)
 
 

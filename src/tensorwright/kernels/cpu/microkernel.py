@@ -134,8 +134,8 @@ class _Writer:
                     extras.append(f.const(type_, 0))
                     continue
                 place = f.add(f.mul(r, self.d(rows.extras[i] * size)), f.mul(q, self.d(columns.extras[i] * size)))
-                p = f.at(f"%e{i}", f.add(place, along * j * t.lanes * size))
-                extras.append(self._load(type_, p, self.masks[j]) if along
+                p = f.at(f"%e{i}", f.add(place, self.d(along * (j * t.lanes * size))))
+                extras.append(self._load(type_, p, self.masks[j]) if along == 1
                               else f.splat(type_, f.load(SCALAR[dtype], p)))
             value = emit(f, c.epilogue, [value, *extras], t.lanes, self.cpu)
         size, type_ = c.out.itemsize, vector(SCALAR[c.out], t.lanes)

@@ -185,7 +185,7 @@ class Layer:
                 x.dtype, y.dtype, tuple(axis for axis in batch if axis.extent != 1),
                 two_pixel_axes(merge_axes(pixels), len(extras)), merge_taps(taps) if steps else ((0, 0),), k,
                 (at, 1, 2 if has_bias else None, len(problem.inputs)), start, b_start, y_start, tuple(extra_starts),
-                extra_n=tuple(e.strides[1] if e.strides[1] in (0, 1) else 0 for e in extras),  # type: ignore[misc]
+                extra_n=tuple(e.strides[1] if e.strides[1] in (0, 1) else 0 for e in extras),
                 extra_types=tuple(e.dtype for e in extras), extras_at=arity or 0, epilogue=epilogue))
             b_start += math.prod(int(axis.extent) for axis in batch) * steps * int(columns)
         return found

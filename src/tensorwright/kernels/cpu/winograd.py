@@ -153,7 +153,10 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
         cycles = tiles * f * (geometry.c * vectors_out + 6 * (vectors_in + vectors_out))
         for block in _blocks(geometry, m, tiles, filters, cpu):
             turns = -(-tiles // block) if block else 1
-            slow = 0 if filters <= cpu.l2 else filters * turns / (L3 if filters <= cpu.l3 // 2 else DRAM)
+            slow = 0.0 if filters <= cpu.l2 else filters * turns / (L3 if filters <= cpu.l3 // 2 else DRAM)
+            if not block:
+                scratch = tiles * f * 4 * (geometry.c + geometry.k)
+                slow += 0 if scratch <= cpu.l2 else 2 * scratch / (L3 if scratch <= cpu.l3 // 2 else DRAM)
             estimate = max(cycles, slow) + 0.2 * min(cycles, slow)
             if estimate < 0.95 * direct:
                 c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
@@ -170,7 +173,7 @@ def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) 
     sizes = []
     for room in (0.5, 1.0):
         most = max(4, int((room * cpu.l2 - (filters if filters < 0.8 * room * cpu.l2 else 0)) / per_tile))
-        pieces = max(-(-tiles // most), 1)
+        pieces = -(-max(-(-tiles // most), 1) // cpu.cores) * cpu.cores
         sizes.append(-(-tiles // pieces))
     least = 4 if filters <= cpu.l2 else 12 if filters <= cpu.l3 // 2 else 24
     return [*dict.fromkeys(s for s in sizes if s >= least or -(-tiles // s) <= 2), 0]
