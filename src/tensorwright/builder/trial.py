@@ -18,7 +18,7 @@ from ..targets import CpuSpec
 
 #: Constants larger than this share of L2 are not in the cache when a network comes round to them again.
 COLD_SHARE = 0.25
-MAX_COPIES_BYTES = 96 << 20
+MAX_COPIES_BYTES = 80 << 20
 #: Seconds spent on one candidate, and seconds a call costs by itself.
 BUDGET, CALL = 0.008, 0.5e-6
 #: Launches per walk when weights stay in the cache: a call has its own cost, short kernels must not drown in it.
@@ -129,7 +129,7 @@ class Trial:
         packed = {i: np.ascontiguousarray(tactic.pack(self.problem, self.cpu, i, self._logical(i))) for i in source.packed}
         cold = sum(a.nbytes for a in packed.values())
         is_cold = cold > self.cpu.l2 * COLD_SHARE
-        copies = max(1, min(8, MAX_COPIES_BYTES // cold)) if is_cold else WARM_LAUNCHES
+        copies = max(1, min(32, MAX_COPIES_BYTES // cold)) if is_cold else WARM_LAUNCHES
         warm = {} if is_cold else {i: _aligned_copy(a, keep) for i, a in packed.items()}
         scratch = []
         for w in source.workspaces:
