@@ -68,23 +68,23 @@ def digits(options: argparse.Namespace, console: Console) -> bool:
     console.say(f"  accuracy {accuracy:.2%} on {len(guesses)} held-out images")
     console.say(f"  latency  {ms(one)} for one image, {ms(every)} for all {len(guesses)} "
                 f"({ms(every / len(guesses))} each)")
-    tactics(plan, console)
+    tactics(engine, {"image": test["image"][:1]}, console)
     console.result(digits={"accuracy": accuracy, "build_seconds": took, "seconds": one, "seconds_all": every,
                            "steps": len(plan.programs[0].steps)})
     keep(options, {"digits.onnx": model}, {"digits.plan": plan}, {"digits_images.npy": test["image"]})
     return accuracy > 0.98
 
 
-def tactics(plan: Plan, console: Console) -> None:
-    """Each step: what it does, the model's nodes it took in, and the kernel chosen for it."""
-    program = plan.programs[0]
-    nodes = node_count(plan)
+def tactics(engine: Engine, feeds: Any, console: Console) -> None:
+    """Each step: the model's nodes it took in, the kernel chosen for it, and its time."""
+    program, times = engine.plan.programs[0], dict(engine.profile(feeds, repeats=100))
+    nodes = node_count(engine.plan)
     console.say(f"  {nodes} nodes of the model became {len(program.steps)} steps:")
     rows = [("step", "made of", "tactic", "time")]
     for info in program.layers:
         made_of = " + ".join(node.partition(" ")[0] for node in info.origin)
         rows.append((info.name[:28], made_of if info.kind != "Copy" else "change of layout",
-                     cut(info.tactic, 56) or "host", ms(info.seconds) if info.seconds else ""))
+                     cut(info.tactic, 56) or "host", ms(times[info.name]) if info.name in times else ""))
     console.table(rows, right=(3,))
 
 

@@ -240,7 +240,8 @@ def test_inspector(digits: trt.ICudaEngine) -> None:
 def test_engine_serializes_again(digits: trt.ICudaEngine, log: Log, images: np.ndarray) -> None:
     again = trt.Runtime(log).deserialize_cuda_engine(bytes(digits.serialize()))
     assert again, log.errors()
-    np.testing.assert_array_equal(execute(again, image=images[:2])["logits"], execute(digits, image=images[:2])["logits"])
+    x = images[:2]
+    np.testing.assert_array_equal(execute(again, image=x)["logits"], execute(digits, image=x)["logits"])
 
 
 def test_bytes_that_are_no_plan_give_none(digits: trt.ICudaEngine, log: Log) -> None:
