@@ -12,7 +12,7 @@ from ..errors import PlanError
 from ..plan.check import check_program
 from ..plan.records import Launch, Program, TensorInfo
 from ..plan.tensors import StoredTensors
-from .memory import address_of
+from .memory import address_of, aligned
 
 
 class Executable:
@@ -42,7 +42,7 @@ class Executable:
         self.constant_addresses: dict[int, int] = {}
         for number, buffer in enumerate(program.buffers):
             if buffer.kind == "constant" and buffer.name in weights:
-                array = np.ascontiguousarray(weights[buffer.name])
+                array = aligned(weights[buffer.name])
                 self.constants[number] = array
                 self.constant_addresses[number] = address_of(array)
         named = {b.name: i for i, b in enumerate(program.buffers) if b.kind == "input"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -81,3 +82,31 @@ def _fastest_address() -> Callable[[np.ndarray], int]:
 
 
 address_of: Callable[[np.ndarray], int] = _fastest_address()
+
+
+ALIGN = 64
+_copies: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray]] = {}
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """array itself if it is dense and begins on a cache line, else a copy that does; all who ask share the copy.
+
+    Memory from malloc begins 16 bytes into a line, and then every 64-byte load of weights would touch two lines.
+    Arrays of a plan file are aligned already.
+    """
+    if array.flags.c_contiguous and (array.nbytes < ALIGN or address_of(array) % ALIGN == 0):
+        return array
+    found = _copies.get(id(array))
+    if found is not None and found[0]() is array:
+        return found[1]
+    if array.nbytes >= _HUGE:
+        raw = Arena(array.nbytes).bytes(0, array.nbytes)
+    else:
+        raw = np.empty(array.nbytes + ALIGN, np.uint8)
+        raw = raw[-address_of(raw) % ALIGN:][:array.nbytes]
+    copy = raw.view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    copy.flags.writeable = False
+    key = id(array)
+    _copies[key] = (weakref.ref(array, lambda _: _copies.pop(key, None)), copy)
+    return copy

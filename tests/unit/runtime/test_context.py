@@ -10,7 +10,7 @@ from tensorwright.dtypes import DType
 from tensorwright.errors import InputError
 from tensorwright.plan.records import Profile, TensorInfo
 from tensorwright.runtime import Engine
-from tensorwright.runtime.memory import Arena, address_of, array_at
+from tensorwright.runtime.memory import Arena, address_of, aligned, array_at
 from tensorwright.runtime.shapes import bind, outside
 
 from .programs import add3, chain, chain_reference, hosted
@@ -110,6 +110,21 @@ def test_arena_is_zero_and_aligned(size):
     arena = Arena(size)
     assert arena.address % 4096 == 0 and not arena.bytes(0, size).any() and len(arena.bytes(0, size)) == size
     assert address_of(arena.bytes(0, size)) == arena.address
+
+
+def test_constants_begin_on_cache_lines():
+    memory = np.arange(4096 + 16, dtype=np.float32)
+    shift = -memory.ctypes.data // 4 % 16
+    good, bad = memory[shift:shift + 4096], memory[shift + 1:shift + 4001]
+    assert aligned(good) is good and aligned(bad[:4])[0] == bad[0]
+    copy = aligned(bad)
+    assert copy.ctypes.data % 64 == 0 and aligned(bad) is copy and not copy.flags.writeable
+    np.testing.assert_array_equal(copy, bad)
+    np.testing.assert_array_equal(aligned(memory[:4000].reshape(40, 100).T), memory[:4000].reshape(40, 100).T)
+    from tensorwright.runtime.memory import _copies
+    kept = len(_copies)
+    del bad
+    assert len(_copies) == kept - 1
 
 
 def test_arrays_over_addresses():
