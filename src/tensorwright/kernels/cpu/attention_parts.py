@@ -99,8 +99,8 @@ class Parts:
             q = f.load(self.vec, f.at("%q", f.mul(c, size)))
             ks = [load_strided(f, self.scalar, f.at(k, f.mul(c, column_bytes)), column_bytes, lanes, mask)
                   for k in keys]
-            if mask is not None:
-                ks = [f.select(mask, self.vec, k, zero) for k in ks]
+            if mask is not None:                                      # beyond the row may lie anything, NaN too
+                q, ks = f.select(mask, self.vec, q, zero), [f.select(mask, self.vec, k, zero) for k in ks]
             return [f.fma(self.vec, q, k, a) for k, a in zip(ks, acc, strict=True)]
 
         def several(t: str, count: int) -> None:
