@@ -32,7 +32,8 @@ class PreparedModel(BackendRep):
             inputs = [inputs]
         if not isinstance(inputs, Mapping):
             if len(inputs) != len(names):
-                raise InputError(f"{len(inputs)} inputs are given, the model takes {len(names)}", inputs=", ".join(names))
+                raise InputError(f"{len(inputs)} inputs are given, the model takes {len(names)}",
+                                 inputs=", ".join(names))
             inputs = dict(zip(names, inputs, strict=True))
         results = self.engine.run(inputs)
         return tuple(results[t.name] for t in self.engine.outputs)

@@ -100,7 +100,7 @@ def page(score: Score, engine: bool) -> str:
     lines = [
         "# ONNX operators",
         "",
-        f"Written by `python -m tests.conformance.scoreboard{' --engine' if engine else ''}` with onnx {onnx.__version__}.",
+        f"Written by `python -m tests.conformance.scoreboard{' --engine' if engine else ''}`, onnx {onnx.__version__}.",
         "Every operator of the standard domain runs, by the first of three ways that can express the node:",
         "",
         "- **native**: lowered to tensorwright's operators and compiled;",

@@ -27,8 +27,8 @@ def with_constants(case: Case) -> Case | None:
     inputs, expected = case.data_sets[0]
     kept_infos, kept = [], []
     for info, value in zip(case.model.graph.input, inputs, strict=False):
-        if info.name in names and isinstance(value, np.ndarray) and value.dtype.kind in "iufb":
-            model.graph.initializer.append(onnx.numpy_helper.from_array(value, info.name))
+        if info.name in names and isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "iufb":
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), info.name))
         else:
             kept_infos.append(info)
             kept.append(value)

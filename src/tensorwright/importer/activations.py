@@ -20,13 +20,13 @@ def relu(n: Node) -> Value:
 
 @operator("LeakyRelu")
 def leaky_relu(n: Node) -> Value:
-    alpha = n.float("alpha", 0.01)
+    alpha = n.number("alpha", 0.01)
     return n.pointwise(lambda x: where(call("lt", x, 0.0), mul(x, alpha), x), n[0])
 
 
 @operator("ThresholdedRelu")
 def thresholded_relu(n: Node) -> Value:
-    alpha = n.float("alpha", 1.0)
+    alpha = n.number("alpha", 1.0)
     return n.pointwise(lambda x: where(call("gt", x, alpha), x, 0.0), n[0])
 
 
@@ -48,21 +48,21 @@ def elu_of(x: Expr, alpha: float, gamma: float = 1.0) -> Expr:
 
 @operator("Elu")
 def elu(n: Node) -> Value:
-    alpha = n.float("alpha", 1.0)
+    alpha = n.number("alpha", 1.0)
     return n.pointwise(lambda x: elu_of(x, alpha), n[0])
 
 
 @operator("Selu")
 def selu(n: Node) -> Value:
     early = n.since < 6
-    alpha = n.float("alpha", 1.6732 if early else 1.67326319217681884765625)
-    gamma = n.float("gamma", 1.0507 if early else 1.05070102214813232421875)
+    alpha = n.number("alpha", 1.6732 if early else 1.67326319217681884765625)
+    gamma = n.number("gamma", 1.0507 if early else 1.05070102214813232421875)
     return n.pointwise(lambda x: elu_of(x, alpha, gamma), n[0])
 
 
 @operator("Celu")
 def celu(n: Node) -> Value:
-    alpha = n.float("alpha", 1.0)
+    alpha = n.number("alpha", 1.0)
     if alpha == 0:
         raise Decline("alpha is 0")
     return n.pointwise(lambda x: where(call("lt", x, 0.0), mul(call("expm1", div(call("min", x, 0.0), alpha)), alpha),
@@ -71,7 +71,7 @@ def celu(n: Node) -> Value:
 
 @operator("HardSigmoid")
 def hard_sigmoid(n: Node) -> Value:
-    alpha, beta = n.float("alpha", 0.2), n.float("beta", 0.5)
+    alpha, beta = n.number("alpha", 0.2), n.number("beta", 0.5)
     return n.pointwise(lambda x: clamp(add(mul(x, alpha), beta), 0.0, 1.0), n[0])
 
 
@@ -97,13 +97,13 @@ def mish(n: Node) -> Value:
 
 @operator("Swish")
 def swish(n: Node) -> Value:
-    alpha = n.float("alpha", 1.0)
+    alpha = n.number("alpha", 1.0)
     return n.pointwise(lambda x: mul(x, call("sigmoid", x if alpha == 1.0 else mul(x, alpha))), n[0])
 
 
 @operator("Shrink")
 def shrink(n: Node) -> Value:
-    bias, threshold = n.float("bias", 0.0), n.float("lambd", 0.5)
+    bias, threshold = n.number("bias", 0.0), n.number("lambd", 0.5)
     if not n[0].dtype.is_float:
         raise Decline("shrinking integers by fractions")
     return n.pointwise(lambda x: where(call("lt", x, -threshold), add(x, bias),
@@ -113,7 +113,7 @@ def shrink(n: Node) -> Value:
 @operator("Gelu")
 def gelu(n: Node) -> Value:
     """x·Φ(x), exactly or by its usual tanh approximation."""
-    kind = n.str("approximate", "none")
+    kind = n.text("approximate", "none")
     if kind == "none":
         return n.pointwise(lambda x: mul(mul(x, 0.5), add(call("erf", mul(x, math.sqrt(0.5))), 1.0)), n[0])
     if kind != "tanh":

@@ -18,14 +18,14 @@ from .values import Decline, Value
 @operator("Attention")
 def attention(n: Node) -> tuple[Value | None, ...]:
     """Heads that share keys (grouped queries) become an axis of the queries along which keys broadcast."""
-    if n.wants(3) or n.float("softcap", 0.0) or n.optional(6) is not None or \
-            n.int("left_window_size", -1) >= 0 or n.int("right_window_size", -1) >= 0:
+    if n.wants(3) or n.number("softcap", 0.0) or n.optional(6) is not None or \
+            n.integer("left_window_size", -1) >= 0 or n.integer("right_window_size", -1) >= 0:
         raise Decline("scores are wanted, capped, or masked by length or window")
     q, k, v, mask = n[0], n[1], n[2], n.optional(3)
     flat = q.rank == 3
     if flat:
-        q = with_heads(n, q, n.int("q_num_heads"))
-        k, v = (with_heads(n, t, n.int("kv_num_heads")) for t in (k, v))
+        q = with_heads(n, q, n.integer("q_num_heads"))
+        k, v = (with_heads(n, t, n.integer("kv_num_heads")) for t in (k, v))
     if q.rank != 4 or k.rank != 4 or v.rank != 4:
         raise ShapeError(f"queries {q.type}, keys {k.type} and values {v.type} need rank 3 or 4")
     past: Dim = 0
@@ -35,7 +35,7 @@ def attention(n: Node) -> tuple[Value | None, ...]:
         k, v = n.add(Concat(2), past_k, k), n.add(Concat(2), n[5], v)
     if not isinstance(q.shape[3], int):
         raise Decline("the heads' width depends on the input shapes")
-    scale = n.float("scale", 1 / math.sqrt(q.shape[3]))
+    scale = n.number("scale", 1 / math.sqrt(q.shape[3]))
     causal = n.flag("is_causal")
     mask = widened(n, mask, k.shape[2])
     if causal and q.shape[2] != now:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ModelError, ShapeError
-from ..ops import ConvTranspose, Convolution
+from ..ops import Convolution, ConvTranspose
 from . import scalar
 from .node import Node
 from .registry import operator
@@ -28,7 +28,7 @@ def convolve(n: Node, x: Value, w: Value, b: Value | None) -> Value:
         raise ShapeError(f"filter {w.type} has rank {w.rank}, the input {x.rank}")
     spatial_rank(x)
     window = window_of(n, x, filter_size(n, w), 0.0)
-    op = Convolution(window.strides, window.pads, window.dilations, n.int("group", 1))
+    op = Convolution(window.strides, window.pads, window.dilations, n.integer("group", 1))
     return n.add(op, window.x, w, b)
 
 
@@ -83,7 +83,7 @@ def conv_transpose(n: Node) -> Value:
     extra = n.ints("output_padding", (0,) * spatial)
     if len(extra) != spatial or len(size) != spatial:
         raise ShapeError(f"output_padding {extra} and filter {w.type} do not fit {spatial} spatial axes")
-    auto = n.str("auto_pad", "NOTSET")
+    auto = n.text("auto_pad", "NOTSET")
     if auto == "VALID" and not n.has("output_shape"):
         pads: tuple[tuple[int, int], ...] = ((0, 0),) * spatial
     elif n.has("output_shape") or auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -102,4 +102,4 @@ def conv_transpose(n: Node) -> Value:
         pads = stored_pads(n, spatial)
     else:
         raise ModelError(f"auto_pad is {auto!r}", try_="NOTSET, VALID, SAME_UPPER or SAME_LOWER")
-    return n.add(ConvTranspose(strides, pads, dilations, n.int("group", 1), extra), x, w, b)
+    return n.add(ConvTranspose(strides, pads, dilations, n.integer("group", 1), extra), x, w, b)

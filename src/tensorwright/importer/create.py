@@ -33,7 +33,7 @@ def constant_(n: Node) -> Value:
         if name in a:
             return constant(np.array(getattr(a[name], member), kind), n.name)
     if "value_string" in a:
-        return constant(np.array(n.str("value_string"), object), n.name)
+        return constant(np.array(n.text("value_string"), object), n.name)
     if "value_strings" in a:
         return constant(np.array(n.strings("value_strings"), object), n.name)
     raise ModelError("a constant without a value")
@@ -57,7 +57,7 @@ def constant_of_shape(n: Node) -> Value:
 def shape(n: Node) -> Value:
     """The dimensions as shape values: no layer until something needs them as a tensor."""
     dims = n[0].shape
-    start, end = n.int("start", 0), n.int("end", len(dims))
+    start, end = n.integer("start", 0), n.integer("end", len(dims))
     start, end = (max(0, min(len(dims), b + len(dims) if b < 0 else b)) for b in (start, end))
     return known(as_objects(dims[start:end]), DType.int64)
 
@@ -94,10 +94,10 @@ def range_(n: Node) -> Value:
 
 @operator("EyeLike")
 def eye_like(n: Node) -> Value:
-    x, k = n[0], n.int("k", 0)
+    x, k = n[0], n.integer("k", 0)
     if x.rank != 2:
         raise ShapeError(f"a matrix is needed, not {x.type}")
-    dtype = dtype_of(n.int("dtype")) if n.has("dtype") else x.dtype
+    dtype = dtype_of(n.integer("dtype")) if n.has("dtype") else x.dtype
     if dtype not in COMPUTABLE:
         raise Decline(f"no kernel writes {dtype}")
     row, column = coordinates(n, x.shape)
@@ -129,8 +129,8 @@ def one_hot(n: Node) -> Value:
     """`on` where an index equals the position along the new axis, else `off`; negative indices count from the end."""
     indices, values = n[0], n[2]
     (depth,) = n.dims(1)
-    axis = axis_of(n.int("axis", -1), indices.rank + 1)
-    if values.shape != (2,):
+    axis = axis_of(n.integer("axis", -1), indices.rank + 1)
+    if values.rank != 1 or (isinstance(values.shape[0], int) and values.shape[0] != 2):
         raise ShapeError(f"values are {values.type}; (off, on) is needed")
     wide = n.reshape(n.cast(indices, DType.int64), [*indices.shape[:axis], 1, *indices.shape[axis:]])
     place = n.add(Iota(tuple(depth if i == axis else 1 for i in range(indices.rank + 1)), axis, DType.int64))

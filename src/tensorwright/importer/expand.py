@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..dtypes import DType
 from ..ir import TensorType
@@ -24,7 +24,7 @@ def schema_of(op_type: str, opset: int, domain: str = "") -> onnx.defs.OpSchema 
         return None
 
 
-def standard_body(proto: onnx.NodeProto, schema: onnx.defs.OpSchema, opset: int, inputs: Sequence[Value | None],
+def standard_body(proto: onnx.NodeProto, schema: Any, opset: int, inputs: Sequence[Value | None],
                   ) -> onnx.FunctionProto | None:
     """The function body that the ONNX standard gives for a node; None when there is none for these types."""
     import onnx

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError, TensorwrightError, UnsupportedError
-from ..ir import Network, NetworkEditor, OpaqueType
+from ..ir import Network, NetworkEditor, TensorType
 from ..onnx.load import ModelSource
 from .expand import schema_of, standard_body, with_attributes
 from .finish import finished
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STANDARD = ("", "ai.onnx")
 #: Functions and inlined branches may be nested this deep, and may add this many nodes to the model's own.
-DEEPEST, MOST_NODES = 48, 200_000
+DEEPEST, MOST_NODES = 48, 50_000
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class GraphImporter:
                 what = f"{proto.op_type} {name!r}"
                 if what not in error.at:
                     error.located(what)
-                raise error.located(f"{self.source.label}, node {index}") if frame.depth == 0 else error
+                raise (error.located(f"{self.source.label}, node {index}") if frame.depth == 0 else error) from None
             except RecursionError:
                 raise ModelError("subgraphs are nested too deeply", at=self.source.label) from None
 
@@ -165,8 +165,7 @@ class GraphImporter:
                     return direct, "native"
             except Decline as declined:
                 reason = str(declined)
-        if all(v is None or not isinstance(v.type, OpaqueType) and v.dtype in COMPUTABLE for v in inputs) or \
-                proto.op_type in ANY_TYPE:
+        if all(v is None or (isinstance(v.type, TensorType) and v.dtype in COMPUTABLE) for v in inputs):
             body = standard_body(proto, schema, opset, inputs)
             if body is not None and frame.depth < DEEPEST:
                 before = len(self.editor.layers)

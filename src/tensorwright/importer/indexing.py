@@ -25,7 +25,7 @@ def indices_of(n: Node, v: Value) -> Value:
 def gather(n: Node) -> Value:
     """One constant index is a slice; constant negative indices are made positive."""
     x, indices = n[0], indices_of(n, n[1])
-    axis = axis_of(n.int("axis", 0), x.rank)
+    axis = axis_of(n.integer("axis", 0), x.rank)
     if x.rank == 0:
         raise ShapeError("a scalar has no axis to gather along")
     d = x.shape[axis]
@@ -44,7 +44,7 @@ def gather(n: Node) -> Value:
 
 @operator("GatherElements")
 def gather_elements(n: Node) -> Value:
-    return n.add(GatherElements(axis_of(n.int("axis", 0), n[0].rank)), n[0], indices_of(n, n[1]))
+    return n.add(GatherElements(axis_of(n.integer("axis", 0), n[0].rank)), n[0], indices_of(n, n[1]))
 
 
 def tuples_of(n: Node, v: Value) -> Value:
@@ -56,11 +56,11 @@ def tuples_of(n: Node, v: Value) -> Value:
 
 @operator("GatherND")
 def gather_nd(n: Node) -> Value:
-    return n.add(GatherND(n.int("batch_dims", 0)), n[0], tuples_of(n, n[1]))
+    return n.add(GatherND(n.integer("batch_dims", 0)), n[0], tuples_of(n, n[1]))
 
 
 def reduction(n: Node) -> str:
-    kind = n.str("reduction", "none")
+    kind = n.text("reduction", "none")
     if kind not in REDUCTIONS:
         raise ModelError(f"reduction is {kind!r}", try_=f"one of {', '.join(REDUCTIONS)}")
     return kind
@@ -68,7 +68,7 @@ def reduction(n: Node) -> str:
 
 @operator("ScatterElements", "Scatter")
 def scatter_elements(n: Node) -> Value:
-    op = ScatterElements(axis_of(n.int("axis", 0), n[0].rank), reduction(n))
+    op = ScatterElements(axis_of(n.integer("axis", 0), n[0].rank), reduction(n))
     return n.add(op, n[0], indices_of(n, n[1]), n[2])
 
 
@@ -92,6 +92,6 @@ def top_k(n: Node) -> tuple[Value, ...]:
     x = n[0]
     if x.rank == 0:
         raise Decline("the largest elements of a scalar")
-    (k,) = (n.int("k"),) if n.since < 10 else n.dims(1)
-    axis = axis_of(n.int("axis", -1), x.rank)
+    (k,) = (n.integer("k"),) if n.since < 10 else n.dims(1)
+    axis = axis_of(n.integer("axis", -1), x.rank)
     return n.add_many(TopK(k, axis, n.flag("largest", True), n.flag("sorted", True)), x)

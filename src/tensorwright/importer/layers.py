@@ -25,6 +25,7 @@ class LayerWriter:
 
     def __init__(self, editor: NetworkEditor, source: ModelSource) -> None:
         self.editor, self.source = editor, source
+        self._used: dict[str, int] = {}
 
     def tensor(self, stored: onnx.TensorProto) -> np.ndarray:
         """The content of a tensor attribute."""
@@ -58,6 +59,11 @@ class LayerWriter:
             name = self.editor.add(cast, str(name), name=hint, origin=(hint,))
         return str(name)
 
+    def _title(self, name: str) -> str:
+        """The name for the next layer of a node: numbered from the second on."""
+        count = self._used[name] = self._used.get(name, -1) + 1
+        return f"{name}.{count}" if count else name
+
     def add(self, op: Op, inputs: Sequence[Value | None], name: str, origin: str) -> tuple[Value, ...]:
         """Append a layer and infer its types. Decline for opaque inputs and types no kernel computes in."""
         types = [None if v is None else v.tensor for v in inputs]
@@ -66,7 +72,8 @@ class LayerWriter:
                 raise Decline(f"no kernel takes element type {t.dtype}")
         if folded := self._fold(op, inputs, types):
             return folded
-        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=name, origin=(origin,))
+        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=self._title(name),
+                               origin=(origin,))
         return tuple(Value(self.editor.types[m], m) for m in ((made,) if isinstance(made, str) else made))
 
     def _fold(self, op: Op, inputs: Sequence[Value | None], types: Sequence[TensorType | None]
@@ -92,6 +99,6 @@ class LayerWriter:
     def add_host(self, op: Host, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
                  ) -> tuple[Value, ...]:
         """Append a host step, which takes any value."""
-        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=name, origin=(origin,),
-                               types=tuple(types))
+        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=self._title(name),
+                               origin=(origin,), types=tuple(types))
         return tuple(Value(self.editor.types[m], m) for m in ((made,) if isinstance(made, str) else made))

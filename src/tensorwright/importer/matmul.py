@@ -25,7 +25,7 @@ def matmul_integer(n: Node) -> Value:
 
 
 def multiply_integers(n: Node, a: Value, a_zero: Value | None, b: Value, b_zero: Value | None) -> Value:
-    """(a − a_zero)(b − b_zero) in int32. Zero points: scalars, one per row of a and column of b, or laid out already."""
+    """(a − a_zero)(b − b_zero) in int32. Zero points: scalars, one per row of a or column of b, or laid out already."""
     def zero(z: Value | None, x: Value, axis: int) -> Value:
         if z is not None and z.rank > 1:
             return n.pointwise(lambda e, o: scalar.sub(scalar.cast(e, DType.int32), scalar.cast(o, DType.int32)), x, z)
@@ -41,7 +41,7 @@ def gemm(n: Node) -> Value:
         raise ShapeError(f"matrices are needed, they are {a.type} and {b.type}")
     a = n.transpose(a, (1, 0)) if n.flag("transA") else a
     b = n.transpose(b, (1, 0)) if n.flag("transB") else b
-    alpha, beta = n.float("alpha", 1.0), n.float("beta", 1.0)
+    alpha, beta = n.number("alpha", 1.0), n.number("beta", 1.0)
     y = n.add(MatMul(), a, b)
     if not y.dtype.is_float and (alpha != int(alpha) or beta != int(beta)):
         raise Decline("scaling integers by fractions")
@@ -60,7 +60,7 @@ def gemm(n: Node) -> Value:
 def einsum(n: Node) -> Value:
     """Operands are contracted from left to right; labels are summed as soon as nothing to the right needs them."""
     values = [n[i] for i in range(len(n.inputs))]
-    terms, result = parsed(n.str("equation"), [v.rank for v in values])
+    terms, result = parsed(n.text("equation"), [v.rank for v in values])
     current, labels = values[0], terms[0]
     for i, (v, right) in enumerate(zip(values[1:], terms[1:], strict=True), 1):
         later = set(result).union(*terms[i + 1:])

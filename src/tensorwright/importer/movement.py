@@ -49,7 +49,7 @@ def resolved_shape(x: Value, wanted: tuple[Dim, ...], allow_zero: bool = False) 
 
 @operator("Flatten")
 def flatten(n: Node) -> Value:
-    x, axis = n[0], n.int("axis", 1)
+    x, axis = n[0], n.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise ShapeError(f"axis {axis} is outside {x.type}")
     axis += x.rank if axis < 0 else 0
@@ -103,7 +103,7 @@ def concat(n: Node) -> Value:
         raise ModelError("nothing to join")
     if len(values) == 1:
         return values[0]
-    return n.add(Concat(axis_of(n.int("axis", 1 if n.since < 4 else None), values[0].rank)), *values)
+    return n.add(Concat(axis_of(n.integer("axis", 1 if n.since < 4 else None), values[0].rank)), *values)
 
 
 @operator("Tile")
@@ -133,10 +133,10 @@ def tiled(n: Node, x: Value, repeats: tuple[Dim, ...]) -> Value:
 
 @operator("Pad")
 def pad(n: Node) -> Value:
-    x, mode = n[0], n.str("mode", "constant")
+    x, mode = n[0], n.text("mode", "constant")
     if mode not in ("constant", "edge", "reflect", "wrap"):
         raise ModelError(f"mode is {mode!r}", try_="constant, edge, reflect or wrap")
-    fill = n.optional(2) if n.since >= 11 else n.constant(n.float("value", 0.0))
+    fill = n.optional(2) if n.since >= 11 else n.constant(n.number("value", 0.0))
     if fill is not None and fill.array is None and mode == "constant":
         raise Decline("the padding value is computed at run time")
     amounts = n.dims(1) if n.since >= 11 else n.ints("pads" if n.since >= 2 else "paddings")
@@ -159,7 +159,7 @@ def pad(n: Node) -> Value:
 def depth_to_space(n: Node) -> Value:
     x, b = blocks(n)
     N, C, H, W = x.shape
-    mode = n.str("mode", "DCR")
+    mode = n.text("mode", "DCR")
     if mode not in ("DCR", "CRD"):
         raise ModelError(f"mode is {mode!r}, DCR or CRD is needed")
     if isinstance(C, int) and C % (b * b):
@@ -176,12 +176,12 @@ def depth_to_space(n: Node) -> Value:
 def space_to_depth(n: Node) -> Value:
     x, b = blocks(n)
     N, C, H, W = x.shape
-    if n.str("mode", "DCR") not in ("DCR", "CRD"):
-        raise ModelError(f"mode is {n.str('mode')!r}, DCR or CRD is needed")
+    if n.text("mode", "DCR") not in ("DCR", "CRD"):
+        raise ModelError(f"mode is {n.text('mode')!r}, DCR or CRD is needed")
     if any(isinstance(d, int) and d % b for d in (H, W)):
         raise ShapeError(f"an image of {H}×{W} is not divided by blocks of {b}×{b}")
     y = n.reshape(x, (N, C, H // b, b, W // b, b))
-    if n.str("mode", "DCR") == "DCR":
+    if n.text("mode", "DCR") == "DCR":
         y = n.transpose(y, (0, 3, 5, 1, 2, 4))
     else:
         y = n.transpose(y, (0, 1, 3, 5, 2, 4))
@@ -189,7 +189,7 @@ def space_to_depth(n: Node) -> Value:
 
 
 def blocks(n: Node) -> tuple[Value, int]:
-    x, b = n[0], n.int("blocksize")
+    x, b = n[0], n.integer("blocksize")
     if x.rank != 4 or b < 1:
         raise ShapeError(f"blocks of {b} in {x.type}; (N, C, H, W) is needed")
     return x, b

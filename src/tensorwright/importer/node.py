@@ -56,16 +56,16 @@ class Node:
                 "INTS": lambda: tuple(a.ints), "FLOATS": lambda: tuple(a.floats), "TENSOR": lambda: a.t,
                 "STRINGS": lambda: tuple(s.decode("utf-8", "replace") for s in a.strings), "GRAPH": lambda: a.g}[kind]()
 
-    def int(self, name: str, default: int | None = None) -> int:
+    def integer(self, name: str, default: int | None = None) -> int:
         return self._required(name, self._attribute(name, "INT", default))
 
     def flag(self, name: str, default: bool = False) -> bool:
         return bool(self._attribute(name, "INT", default))
 
-    def float(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float) -> float:
         return self._attribute(name, "FLOAT", default)
 
-    def str(self, name: str, default: str = "") -> str:
+    def text(self, name: str, default: str = "") -> str:
         return self._attribute(name, "STRING", default)
 
     def ints(self, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
@@ -135,7 +135,7 @@ class Node:
         return tuple(axes)
 
     def axis(self, rank: int, default: int | None = None) -> int:
-        return axis_of(self.int("axis", default), rank)
+        return axis_of(self.integer("axis", default), rank)
 
     def wants(self, i: int) -> bool:
         """Whether output i has a name."""

@@ -25,7 +25,7 @@ def batch_normalization(n: Node) -> Value:
         raise Decline("training mode computes the statistics of the batch")
     if x.rank < 2:
         raise ShapeError(f"input {x.type} has no channels")
-    epsilon = n.float("epsilon", 1e-5)
+    epsilon = n.number("epsilon", 1e-5)
     per_channel = n.since >= 9 or n.flag("spatial", True)
 
     def placed(v: Value) -> Value:
@@ -48,7 +48,7 @@ def instance_normalization(n: Node) -> Value:
     x = n[0]
     if x.rank < 3:
         raise ShapeError(f"input {x.type} has no spatial axes")
-    y = n.add(Normalize(tuple(range(2, x.rank)), n.float("epsilon", 1e-5)), x)
+    y = n.add(Normalize(tuple(range(2, x.rank)), n.number("epsilon", 1e-5)), x)
     return scaled(n, y, along(n, n[1], x.rank, 1), along(n, n[2], x.rank, 1))
 
 
@@ -62,12 +62,12 @@ def scaled(n: Node, y: Value, scale: Value, shift: Value | None) -> Value:
 @operator("LayerNormalization")
 def layer_normalization(n: Node) -> Value | tuple[Value | None, ...]:
     """Mean and inverse deviation, where wanted, are computed by layers of their own."""
-    x, epsilon = n[0], n.float("epsilon", 1e-5)
-    axes = tuple(range(axis_of(n.int("axis", -1), x.rank), x.rank))
+    x, epsilon = n[0], n.number("epsilon", 1e-5)
+    axes = tuple(range(axis_of(n.integer("axis", -1), x.rank), x.rank))
     y = scaled(n, n.add(Normalize(axes, epsilon), x), n[1], n.optional(2))
     if not (n.wants(1) or n.wants(2)):
         return y
-    stash = DType.float32 if n.int("stash_type", 1) == 1 else x.dtype
+    stash = DType.float32 if n.integer("stash_type", 1) == 1 else x.dtype
     wide = n.cast(x, stash)
     mean = n.add(Reduce("mean", axes, True), wide)
     squares = n.pointwise(lambda e, m: mul(sub(e, m), sub(e, m)), wide, mean)
@@ -78,22 +78,22 @@ def layer_normalization(n: Node) -> Value | tuple[Value | None, ...]:
 @operator("RMSNormalization")
 def rms_normalization(n: Node) -> Value:
     x = n[0]
-    axes = tuple(range(axis_of(n.int("axis", -1), x.rank), x.rank))
-    y = n.add(Normalize(axes, n.float("epsilon", 1e-5), center=False), x)
+    axes = tuple(range(axis_of(n.integer("axis", -1), x.rank), x.rank))
+    y = n.add(Normalize(axes, n.number("epsilon", 1e-5), center=False), x)
     return scaled(n, y, n[1], None)
 
 
 @operator("GroupNormalization")
 def group_normalization(n: Node) -> Value:
     """Scale and bias are per group in version 18, per channel since 21."""
-    x, groups = n[0], n.int("num_groups")
+    x, groups = n[0], n.integer("num_groups")
     if x.rank < 2 or groups < 1:
         raise ShapeError(f"{groups} groups of channels in {x.type}")
     N, C, *rest = x.shape
     if isinstance(C, int) and C % groups:
         raise ShapeError(f"{C} channels are not {groups} groups", x=x.type)
     flat = n.reshape(x, (N, groups, product([C // groups, *rest])))
-    y = n.add(Normalize((2,), n.float("epsilon", 1e-5)), flat)
+    y = n.add(Normalize((2,), n.number("epsilon", 1e-5)), flat)
     if n.since < 21:
         y = scaled(n, y, along(n, n[1], 3, 1), along(n, n[2], 3, 1))
         return n.reshape(y, x.shape)
@@ -112,8 +112,8 @@ def mean_variance_normalization(n: Node) -> Value:
 @operator("LpNormalization")
 def lp_normalization(n: Node) -> Value:
     """x / ‖x‖ₚ along an axis; 0 where the norm is 0."""
-    x, p = n[0], n.int("p", 2)
-    axis = axis_of(n.int("axis", -1), x.rank)
+    x, p = n[0], n.integer("p", 2)
+    axis = axis_of(n.integer("axis", -1), x.rank)
     if p not in (1, 2):
         raise ModelError(f"p is {p}, 1 or 2 is needed")
     powers = n.pointwise(lambda e: call("abs", e) if p == 1 else mul(e, e), x)
@@ -127,11 +127,11 @@ def lp_normalization(n: Node) -> Value:
 
 @operator("LRN")
 def local_response_normalization(n: Node) -> Value:
-    """x / (bias + alpha · mean of x² over `size` neighbouring channels)^beta, channels beyond the ends counting as 0."""
-    x, size = n[0], n.int("size")
+    """x / (bias + alpha · mean of x² over `size` channels around)^beta, channels beyond the ends counting as 0."""
+    x, size = n[0], n.integer("size")
     if x.rank < 3 or size < 1:
         raise ShapeError(f"a window of {size} channels of {x.type}")
-    alpha, beta, bias = n.float("alpha", 1e-4), n.float("beta", 0.75), n.float("bias", 1.0)
+    alpha, beta, bias = n.number("alpha", 1e-4), n.number("beta", 0.75), n.number("bias", 1.0)
     N, C, *rest = x.shape
     squares = n.reshape(n.pointwise(lambda e: mul(e, e), x), (N, 1, C, product(rest)))
     before = (size - 1) // 2
@@ -145,8 +145,8 @@ def softmax(n: Node) -> Value:
     """Before version 13 the input is a matrix: axes from `axis` on are one."""
     x = n[0]
     if n.since >= 13:
-        return peak(n, x, axis_of(n.int("axis", -1), x.rank))
-    axis = axis_of(n.int("axis", 1), x.rank) if n.int("axis", 1) != x.rank else x.rank
+        return peak(n, x, axis_of(n.integer("axis", -1), x.rank))
+    axis = axis_of(n.integer("axis", 1), x.rank) if n.integer("axis", 1) != x.rank else x.rank
     if axis == x.rank - 1:
         return peak(n, x, axis)
     flat = n.reshape(x, (product(x.shape[:axis]), product(x.shape[axis:])))

@@ -51,7 +51,7 @@ def operands(n: Node) -> tuple[Value, Value]:
     """Both operands; operator sets before 7 say with `axis` where the second one's dimensions lie."""
     a, b = n[0], n[1]
     if n.since < 7 and n.flag("broadcast") and b.rank < a.rank:
-        axis = n.int("axis", a.rank - b.rank)
+        axis = n.integer("axis", a.rank - b.rank)
         axis += a.rank if axis < 0 else 0
         if not 0 <= axis <= a.rank - b.rank:
             raise ModelError(f"axis {axis} does not place {b.type} inside {a.type}")
@@ -110,7 +110,7 @@ def power_of(x: Expr, y: Expr) -> Expr:
 
 @operator("BitShift")
 def bit_shift(n: Node) -> Value:
-    direction = n.str("direction")
+    direction = n.text("direction")
     if direction not in ("LEFT", "RIGHT"):
         raise ModelError(f"direction is {direction!r}, LEFT or RIGHT is needed")
     x, amount = n[0], n[1]
@@ -150,8 +150,8 @@ def clip(n: Node) -> Value:
     """Bounds are attributes before version 11, inputs since; either may be missing."""
     x = n[0]
     if n.since < 11:
-        low = n.constant(n.float("min", 0.0), x.dtype) if n.has("min") else None
-        high = n.constant(n.float("max", 0.0), x.dtype) if n.has("max") else None
+        low = n.constant(n.number("min", 0.0), x.dtype) if n.has("min") else None
+        high = n.constant(n.number("max", 0.0), x.dtype) if n.has("max") else None
     else:
         low, high = n.optional(1), n.optional(2)
     bounds = [("max", low), ("min", high)]
@@ -168,7 +168,7 @@ def clip(n: Node) -> Value:
 def cast(n: Node) -> Value:
     """Out-of-range float to integer conversions are undefined in ONNX; these convert as C does."""
     from .host import dtype_of
-    to = n.str("to") if n.opset < 6 else dtype_of(n.int("to"))
+    to = n.text("to") if n.opset < 6 else dtype_of(n.integer("to"))
     return converted(n, DType.of(to.lower()) if isinstance(to, str) else to)
 
 
@@ -183,11 +183,9 @@ def converted(n: Node, to: DType | None) -> Value:
     return n.cast(n[0], to)
 
 
-@operator("Identity", "OptionalGetElement", any_type=True)
+@operator("Identity", any_type=True)
 def identity(n: Node) -> Value:
     """The value itself: no layer."""
-    if n.op_type == "OptionalGetElement":
-        n[0].tensor     # an optional is opaque: declined here
     return n[0]
 
 

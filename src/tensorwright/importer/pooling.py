@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import ShapeError
 from ..ops import Pool, Reduce
 from ..ops.expr import Expr
@@ -30,14 +32,14 @@ def average_pool(n: Node) -> Value:
     return n.add(Pool("average", w.size, w.strides, w.pads, w.dilations, include, n.flag("ceil_mode")), w.x)
 
 
-def power_sum(n: Node, x: Value, p: int, total: object) -> Value:
+def power_sum(n: Node, x: Value, p: int, total: Callable[[Value], Value]) -> Value:
     """(Σ |x|ᵖ)^(1/p), where total sums a value."""
     def raised(e: Expr) -> Expr:
         return call("abs", e) if p == 1 else scalar.mul(e, e) if p == 2 else call("pow", call("abs", e), float(p))
 
     def root(e: Expr) -> Expr:
         return e if p == 1 else call("sqrt", e) if p == 2 else call("pow", e, 1 / p)
-    return n.pointwise(root, total(n.pointwise(raised, x)))  # type: ignore[operator]
+    return n.pointwise(root, total(n.pointwise(raised, x)))
 
 
 @operator("LpPool")
@@ -52,7 +54,10 @@ def lp_pool(n: Node) -> Value:
     for r in w.size:
         count *= r
     pool = Pool("average", w.size, w.strides, w.pads, w.dilations, True, False)
-    return power_sum(n, w.x, n.int("p", 2), lambda v: n.pointwise(lambda e: scalar.mul(e, float(count)), n.add(pool, v)))
+
+    def total(v: Value) -> Value:
+        return n.pointwise(lambda e: scalar.mul(e, float(count)), n.add(pool, v))
+    return power_sum(n, w.x, n.integer("p", 2), total)
 
 
 def spatial_axes(x: Value) -> tuple[int, ...]:
@@ -72,4 +77,4 @@ def global_lp_pool(n: Node) -> Value:
     if n.since < 2:
         raise Decline("p is a fraction before version 2")
     reduce = Reduce("sum", spatial_axes(n[0]))
-    return power_sum(n, n[0], n.int("p", 2), lambda v: n.add(reduce, v))
+    return power_sum(n, n[0], n.integer("p", 2), lambda v: n.add(reduce, v))

@@ -45,8 +45,8 @@ def stored(e: Expr, zero: Expr | None, dtype: DType) -> Expr:
 @operator("QuantizeLinear")
 def quantize_linear(n: Node) -> Value:
     x, scale, zero = n[0], n[1], n.optional(2)
-    axis, block = axis_of(n.int("axis", 1), max(x.rank, 2)), n.int("block_size", 0)
-    to = zero.dtype if zero is not None else (dtype_of(n.int("output_dtype", 0)) or DType.uint8)
+    axis, block = axis_of(n.integer("axis", 1), max(x.rank, 2)), n.integer("block_size", 0)
+    to = zero.dtype if zero is not None else (dtype_of(n.integer("output_dtype", 0)) or DType.uint8)
     if to not in RANGES:
         raise Decline(f"no kernel writes {to}")
     kind = DType.float64 if x.dtype is DType.float64 else DType.float32
@@ -61,8 +61,8 @@ def quantize_linear(n: Node) -> Value:
 def dequantize_linear(n: Node) -> Value:
     """(x − zero) · scale, subtracted as integers where a float could not hold x"""
     x, scale, zero = n[0], n[1], n.optional(2)
-    axis, block = axis_of(n.int("axis", 1), max(x.rank, 2)), n.int("block_size", 0)
-    to = dtype_of(n.int("output_dtype", 0)) or scale.dtype
+    axis, block = axis_of(n.integer("axis", 1), max(x.rank, 2)), n.integer("block_size", 0)
+    to = dtype_of(n.integer("output_dtype", 0)) or scale.dtype
     if to not in (DType.float32, DType.float16, DType.bfloat16):
         raise Decline(f"no kernel writes {to}")
     inner = DType.float32 if x.dtype in RANGES else x.dtype

@@ -21,14 +21,14 @@ def recurrent(n: Node) -> tuple[Value | None, ...]:
     if r.rank != 3:
         raise ShapeError(f"recurrence weights are {r.type}; (directions, gates·hidden, hidden) is needed")
     width = r.shape[2]
-    hidden = n.int("hidden_size", width if isinstance(width, int) else 0)
+    hidden = n.integer("hidden_size", width if isinstance(width, int) else 0)
     if not hidden:
         raise Decline("the number of hidden units is known at run time only")
     batch_first = n.flag("layout")
     names = tuple(a.lower() for a in n.strings("activations"))
     alphas, betas = activation_parameters(names, n.floats("activation_alpha"), n.floats("activation_beta"))
-    clip = n.float("clip", 0.0) if n.has("clip") else None
-    op = Recurrent(kind, hidden, n.str("direction", "forward").lower(), names, clip,
+    clip = n.number("clip", 0.0) if n.has("clip") else None
+    op = Recurrent(kind, hidden, n.text("direction", "forward").lower(), names, clip,
                    n.flag("linear_before_reset"), n.flag("input_forget"), alphas, betas)
     states = [n.optional(i) for i in range(3, 8 if kind == "lstm" else 6)]
     if batch_first:

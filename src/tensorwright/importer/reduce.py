@@ -59,5 +59,5 @@ def arg_reduction(n: Node) -> Value:
     if x.rank == 0:
         raise ModelError("the index of an extreme needs an axis, the input is a scalar")
     kind = "max" if n.op_type == "ArgMax" else "min"
-    axis = axis_of(n.int("axis", 0), x.rank)
+    axis = axis_of(n.integer("axis", 0), x.rank)
     return n.add(ArgReduce(kind, axis, n.flag("keepdims", True), n.flag("select_last_index")), x)

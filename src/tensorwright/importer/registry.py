@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Result = Union["Value", "tuple[Value | None, ...]"]
 Lowering = Callable[["Node"], Result]
 
-#: Operators of the standard domain, each with the function that lowers all its versions since 7 (and 6 where alike).
+#: Operators of the standard domain, each with what lowers all its versions since 6.
 LOWERINGS: dict[str, Lowering] = {}
 #: Operators that can be evaluated on shape values: the node's outputs from its inputs' contents; Decline when not known.
 SHAPE_RULES: dict[str, Lowering] = {}

@@ -20,19 +20,20 @@ MODES = ("nearest", "linear", "cubic")
 def resize(n: Node) -> Value:
     """Sizes come from scales or as they are; before version 11 coordinates are asymmetric and rounded down."""
     x = n[0]
-    mode = n.str("mode", "nearest")
+    mode = n.text("mode", "nearest")
     mode = "linear" if mode == "bilinear" else mode
     if mode not in MODES:
         raise ModelError(f"mode is {mode!r}", try_=f"one of {', '.join(MODES)}")
     if mode != "nearest" and not x.dtype.is_float:
         raise Decline(f"interpolating {x.dtype}")
+    scales: tuple[float, ...] | None
     if n.op_type == "Upsample" or n.since < 11:
         scales = n.floats("scales") if n.has("scales") else _scales(n, 1)
         return _resized(n, x, scales, scaled_shape(x, scales), mode, "asymmetric", "floor")
     axes = tuple(axis_of(a, x.rank) for a in n.ints("axes", tuple(range(x.rank))))
     given = _given(n, 2)
     sizes = None if given is not None else n.dims(3)
-    coordinate = n.str("coordinate_transformation_mode", "half_pixel")
+    coordinate = n.text("coordinate_transformation_mode", "half_pixel")
     if given is not None:
         scales = spread(given, axes, x.rank, 1.0)
         shape = scaled_shape(x, scales)
@@ -46,14 +47,15 @@ def resize(n: Node) -> Value:
         region = n.array(1).reshape(-1).tolist()
         if len(region) != 2 * len(axes):
             raise ShapeError(f"a region of {len(region)} numbers for {len(axes)} axes")
-        roi = spread(tuple(region[: len(axes)]), axes, x.rank, 0.0) + spread(tuple(region[len(axes):]), axes, x.rank, 1.0)
-    return _resized(n, x, scales, shape, mode, coordinate, n.str("nearest_mode", "round_prefer_floor"), roi)
+        first, last = tuple(region[: len(axes)]), tuple(region[len(axes):])
+        roi = spread(first, axes, x.rank, 0.0) + spread(last, axes, x.rank, 1.0)
+    return _resized(n, x, scales, shape, mode, coordinate, n.text("nearest_mode", "round_prefer_floor"), roi)
 
 
 def _resized(n: Node, x: Value, scales: tuple[float, ...] | None, shape: tuple[Dim, ...], mode: str, coordinate: str,
              nearest: str, roi: tuple[float, ...] | None = None) -> Value:
-    return n.add(Resize(shape, mode, coordinate, nearest, n.float("cubic_coeff_a", -0.75), n.flag("exclude_outside"),
-                        n.flag("antialias"), scales, roi, n.float("extrapolation_value", 0.0)), x)
+    return n.add(Resize(shape, mode, coordinate, nearest, n.number("cubic_coeff_a", -0.75), n.flag("exclude_outside"),
+                        n.flag("antialias"), scales, roi, n.number("extrapolation_value", 0.0)), x)
 
 
 def _given(n: Node, i: int) -> tuple[float, ...] | None:
@@ -92,7 +94,7 @@ def scaled_shape(x: Value, scales: tuple[float, ...]) -> tuple[Dim, ...]:
 def _sized(n: Node, x: Value, axes: tuple[int, ...], sizes: tuple[Dim, ...],
            ) -> tuple[tuple[Dim, ...], tuple[float, ...] | None]:
     """The output shape for sizes, with one scale for all axes where the aspect ratio is kept."""
-    policy = n.str("keep_aspect_ratio_policy", "stretch")
+    policy = n.text("keep_aspect_ratio_policy", "stretch")
     shape = list(x.shape)
     if policy == "stretch":
         for axis, size in zip(axes, sizes, strict=True):

@@ -147,7 +147,7 @@ def unchanged(n: Node) -> Value:
 
 @shape_rule("Cast", "CastLike")
 def cast(n: Node) -> Value:
-    to = dtype_of(n.int("to")) if n.op_type == "Cast" else n[1].dtype
+    to = dtype_of(n.integer("to")) if n.op_type == "Cast" else n[1].dtype
     if to not in (DType.int64, DType.int32, DType.float32, DType.float64):
         raise Decline(f"shape values are not kept as {to}")
     value = content(n[0])
@@ -159,7 +159,7 @@ def cast(n: Node) -> Value:
 @shape_rule("Gather")
 def gather(n: Node) -> Value:
     value, indices = content(n[0]), n.array(1)
-    axis = axis_of(n.int("axis", 0), value.ndim)
+    axis = axis_of(n.integer("axis", 0), value.ndim)
     d = value.shape[axis]
     if indices.size and (indices.min() < -d or indices.max() >= d):
         raise Decline("an index is outside the shape")
@@ -180,18 +180,18 @@ def slice_(n: Node) -> Value:
 @shape_rule("Split")
 def split(n: Node) -> tuple[Value, ...]:
     value = content(n[0])
-    axis = axis_of(n.int("axis", 0), value.ndim)
+    axis = axis_of(n.integer("axis", 0), value.ndim)
     sizes = split_sizes(n, value.shape[axis])
     if not all(isinstance(s, int) for s in sizes):
         raise Decline("the parts depend on the input shapes")
-    ends = np.cumsum(sizes)
-    return tuple(known(np.take(value, range(e - s, e), axis), n[0].dtype) for s, e in zip(sizes, ends, strict=True))
+    ends = np.cumsum(np.array(sizes, np.int64))[:-1]
+    return tuple(known(part, n[0].dtype) for part in np.split(value, ends, axis))
 
 
 @shape_rule("Concat")
 def concat(n: Node) -> Value:
     parts = contents(n)
-    return known(np.concatenate(parts, axis_of(n.int("axis"), parts[0].ndim)), n[0].dtype)
+    return known(np.concatenate(parts, axis_of(n.integer("axis"), parts[0].ndim)), n[0].dtype)
 
 
 @shape_rule("Unsqueeze", "Squeeze", "Reshape")

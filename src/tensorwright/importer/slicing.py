@@ -36,7 +36,8 @@ def span(start: Dim, end: Dim, step: int, d: Dim) -> tuple[Dim, Dim]:
         if isinstance(start, int) and (start == -1 or start >= ENDLESS) and isinstance(end, int) and end <= -ENDLESS:
             return d - 1, ceildiv(d, -step)
         raise Decline("a backward slice whose bounds depend on the input shapes")
-    first, last = _bound(start, d), _bound(end, d)
+    beyond_is_empty = isinstance(start, int) and 0 <= start < ENDLESS       # then clamping the start changes nothing
+    first, last = start if beyond_is_empty else _bound(start, d), _bound(end, d)
     if isinstance(start, int) and -ENDLESS < start < 0 and last == d and step == 1:
         return first, minimum(d, -start) if start < -1 else 1
     return first, at_least_zero(last - first if step == 1 else ceildiv(last - first, step))
@@ -102,7 +103,7 @@ def slice_parameters(n: Node, x: Value) -> tuple[tuple[Dim, ...], tuple[Dim, ...
 @operator("Split")
 def split(n: Node) -> tuple[Value | None, ...]:
     x = n[0]
-    axis = axis_of(n.int("axis", 0), x.rank)
+    axis = axis_of(n.integer("axis", 0), x.rank)
     parts = split_sizes(n, x.shape[axis])
     taken: list[Value] = []
     start: Dim = 0
@@ -120,7 +121,7 @@ def split_sizes(n: Node, d: Dim) -> list[Dim]:
     elif n.optional(1) is not None:
         sizes = list(n.dims(1))
     else:
-        count = n.int("num_outputs", count)
+        count = n.integer("num_outputs", count)
         each = ceildiv(d, count)
         last = d - each * (count - 1)
         if isinstance(last, Expr):

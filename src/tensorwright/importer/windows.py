@@ -16,7 +16,7 @@ Pads = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Window:
-    """Everything a sliding window needs, one entry per spatial axis. x: the input, padded already where `pads` cannot."""
+    """What a sliding window needs, one entry per spatial axis. x: the input, padded already where `pads` cannot."""
 
     x: Value
     size: tuple[int, ...]
@@ -60,7 +60,7 @@ def window_of(n: Node, x: Value, size: Sequence[int], fill: float | None) -> Win
         raise ShapeError(f"window {tuple(size)} does not fit {spatial} spatial axes of {x.type}")
     strides, dilations = per_axis(n, "strides", spatial, 1), per_axis(n, "dilations", spatial, 1)
     spans = [(r - 1) * d + 1 for r, d in zip(size, dilations, strict=True)]
-    auto = n.str("auto_pad", "NOTSET")
+    auto = n.text("auto_pad", "NOTSET")
     pads: list[tuple[Dim, Dim]]
     if auto in ("NOTSET", ""):
         pads = list(stored_pads(n, spatial))
@@ -83,8 +83,6 @@ def same_pads(d: Dim, stride: int, span: int, auto: str) -> tuple[Dim, Dim]:
     """Padding that makes ⌈d / stride⌉ windows; the odd element at the end (upper) or the beginning (lower)."""
     if stride == 1:
         total: Dim = span - 1
-    elif isinstance(d, int):
-        total = max((ceildiv(d, stride) - 1) * stride + span - d, 0)  # type: ignore[operator]
     else:
         total = maximum((ceildiv(d, stride) - 1) * stride + span - d, 0)
     half = total // 2

@@ -54,8 +54,8 @@ class ModelSource:
                 return self._external(tensor, dtype, shape, count)
             if tensor.HasField("raw_data") and bits_of(tensor.data_type) % 8 == 0 and dtype is not DType.string:
                 raw = tensor.raw_data
-                if len(raw) != count * dtype.itemsize:
-                    raise ModelError(f"{where} holds {len(raw)} bytes, its shape and type need {count * dtype.itemsize}",
+                if len(raw) != (need := count * dtype.itemsize):
+                    raise ModelError(f"{where} holds {len(raw)} bytes, its shape and type need {need}",
                                      at=self.label, shape=shape, type=dtype)
                 return np.frombuffer(raw, dtype.numpy.newbyteorder("<") if dtype.numpy.kind in "iufc" else dtype.numpy
                                      ).reshape(shape)
