@@ -119,8 +119,8 @@ class Context:
 
         outputs   arrays to write results into, for any of the outputs; the others are freshly made
         """
-        if outputs is None and self._quick is not None:
-            results = self._quick(feeds)
+        if self._quick is not None:
+            results = self._quick(feeds, outputs)
             if results is not None:
                 return results
         arrays = self._arrays(feeds)

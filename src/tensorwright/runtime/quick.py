@@ -8,6 +8,7 @@ general way, which converts, sets shapes, or says what is wrong.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .bound import Bound, Patch
 from .memory import address_of
 
 _DENSE = 0x101                                           # flags.num: C-contiguous and aligned
+_WRITABLE = 0x501                                        # and writable
 _NOWHERE: Patch = (memoryview(np.zeros(1, np.uint64)), 0, 0)  # type: ignore[arg-type]
 
 
@@ -40,15 +42,18 @@ class Quick:
                              for info, spec, where in zip(program.outputs, bound.outputs, program.output_values,
                                                           strict=True)
                              if spec is not None and isinstance(where, int))
+        self.names = frozenset(info.name for info in program.outputs)
         self.count, self.threads = len(rows), table.threads
         self.table = table
         self.alone = driver.function("tw_run_alone", ctypes.c_void_p, ctypes.c_int64)
         self.address, self.phases = ctypes.c_void_p(table.address), ctypes.c_int64(table.count)
 
-    def __call__(self, feeds: Any) -> dict[str, np.ndarray] | None:
+    def __call__(self, feeds: Any, given: Mapping[str, Any] | None = None) -> dict[str, np.ndarray] | None:
+        """given: arrays of the user's for some outputs."""
         kind = type(feeds)
         if (kind is not dict and kind is not tuple and kind is not list) or len(feeds) != self.count:
             return None
+        addresses = []
         try:
             for key, dtype, shape, pointers, position, offset, others in (
                     self.by_name if kind is dict else self.by_position):
@@ -57,14 +62,17 @@ class Quick:
                         or x.flags.num & _DENSE != _DENSE:
                     return None
                 address = address_of(x)
+                addresses.append(address)
                 pointers[position] = address + offset
                 for pointers, position, offset in others:
                     pointers[position] = address + offset
         except (KeyError, TypeError):
             return None
+        if given is not None and not self._fit(given, feeds, kind, addresses):
+            return None
         results = {}
         for name, shape, dtype, pointers, position, offset, others in self.outputs:
-            results[name] = x = np.empty(shape, dtype)
+            results[name] = x = np.empty(shape, dtype) if given is None or name not in given else given[name]
             address = address_of(x)
             pointers[position] = address + offset
             for pointers, position, offset in others:
@@ -74,6 +82,23 @@ class Quick:
         else:
             team(self.threads).run(self.table.address, self.table.count, self.threads)
         return results
+
+    def _fit(self, given: Mapping[str, Any], feeds: Any, kind: type, addresses: list[int]) -> bool:
+        """Whether the user's output arrays are as outputs must be, and overlap neither inputs nor each other."""
+        taken = [(a, a + feeds[row[0]].nbytes) for a, row in
+                 zip(addresses, self.by_name if kind is dict else self.by_position, strict=True)]
+        for name, shape, dtype, *_ in self.outputs:
+            if name in given:
+                x = given[name]
+                if type(x) is not np.ndarray or x.dtype is not dtype or x.shape != shape \
+                        or x.flags.num & _WRITABLE != _WRITABLE:
+                    return False
+                low = address_of(x)
+                high = low + x.nbytes
+                if any(low < end and begin < high for begin, end in taken):
+                    return False
+                taken.append((low, high))
+        return self.names >= given.keys()
 
 
 def quick(bound: Bound) -> Quick | None:
