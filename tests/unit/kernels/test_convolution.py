@@ -14,11 +14,11 @@ from tensorwright.ops import Convolution
 
 
 def problem_of(op: Convolution, n, c, k, size, window, *, bias=True, extras=0, pixel_x=0, pixel_y=0, nchw=False,
-               dtype="float32", slack=0) -> Problem:
+               dtype="float32", slack=0, constant=True) -> Problem:
     """A convolution with x's border as wide as its padding (plus slack), x and y in wider pixels if asked."""
     border = [(b + slack, a + slack) for b, a in op.pads]
     x = dense((n, c, *size), dtype, border=border) if nchw else channels_last((n, c, *size), dtype, border, pixel_x)
-    inputs = [x, dense((k, c // op.groups, *window), dtype, True), dense((k,), dtype, True) if bias else None]
+    inputs = [x, dense((k, c // op.groups, *window), dtype, constant), dense((k,), dtype, True) if bias else None]
     shape = output_shape(op, inputs)
     y = channels_last(shape, dtype, pixel=pixel_y)
     per_channel = Operand(tuple(shape), (0, 1, *(0,) * len(size)), y.dtype)
@@ -41,7 +41,7 @@ def drawn(seed: int) -> Problem:
     op = Convolution(strides, pads, dilations, groups)
     return problem_of(op, r.choice([1, 1, 2, 3]), c, k, size, window, bias=r.random() < 0.7, extras=r.randint(0, 3),
                       pixel_x=r.choice([0, c + 3]), pixel_y=r.choice([0, k + 5]), nchw=r.random() < 0.25,
-                      slack=r.choice([0, 0, 1]))
+                      slack=r.choice([0, 0, 1]), constant=r.random() < 0.8)
 
 
 def every_tactic(problem, cpu):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...dims import Dim
 from ...ops.convolution import Convolution
 from ...targets import CpuSpec
-from ..llvm import module
-from ..problem import Phase, Problem, Source
+from ..llvm import SCALAR, module
+from ..problem import Phase, Problem, Source, Workspace
 from .blocking import Blocking, blocked_functions
 from .contraction import (
     NATIVE,
@@ -24,20 +24,33 @@ from .contraction import (
     merge_taps,
     two_pixel_axes,
 )
-from .packing import pack_panels
+from .packing import pack_panels, padded_columns
+from .repack import Matrices, repack_function
 from .tiling import candidates
 
 
 @dataclass(frozen=True)
 class DirectConvolution:
-    """Register tiles over pixels × output channels; filters packed as panels in the order they are used."""
+    """Register tiles over pixels × output channels; filters packed as panels in the order they are used.
+
+    repacked   the filters are known at run time only: a first phase packs them
+    """
 
     blocking: Blocking
+    repacked: bool = False
 
     def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
-        c = contraction(problem)
+        c, k = contraction(problem), self.blocking
         assert c is not None
         order: list[Dim] = []
+        if self.repacked:
+            target = len(problem.inputs) + 1
+            first, first_chunks = repack_function(_filters(problem, target), k.nr, k.lanes, f"{symbol}_pack", order)
+            c = replace(c, args=(c.args[0], target, *c.args[2:]))
+            functions, chunks = blocked_functions(c, k, cpu, symbol, order)
+            size = padded_columns(c.n, k.nr * k.lanes, k.lanes) * c.steps * c.groups * c.dtype.itemsize
+            phases = (Phase(first.name, first_chunks), Phase(symbol, chunks))
+            return Source(module(first, *functions), phases, tuple(order), (Workspace(size),))
         functions, chunks = blocked_functions(c, self.blocking, cpu, symbol, order)
         return Source(module(*functions), (Phase(symbol, chunks),), tuple(order), packed=(1,))
 
@@ -54,13 +67,14 @@ class DirectConvolution:
 
 
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[DirectConvolution]:
-    """Direct convolutions. Needs constant filters, channel stride 1 in y, and x's padding as its border."""
+    """Direct convolutions. Needs channel stride 1 in y, and x's padding as its border."""
     op, _, _ = core_of(problem.op)
     c = contraction(problem)
     depthwise = isinstance(op, Convolution) and op.groups > 1 and problem.outputs[0].shape[1] == op.groups
-    if c is not None and not (depthwise and _channels_innermost(problem)):
+    constant = problem.inputs[1] is not None and problem.inputs[1].constant
+    if c is not None and not (depthwise and constant and _channels_innermost(problem)):
         for blocking in candidates(c, cpu, dict(problem.tuned)):
-            yield DirectConvolution(blocking)
+            yield DirectConvolution(blocking, repacked=not constant)
 
 
 def _channels_innermost(problem: Problem) -> bool:
@@ -69,13 +83,26 @@ def _channels_innermost(problem: Problem) -> bool:
     return x.strides[1] == 1
 
 
+def _filters(problem: Problem, target: int) -> Matrices:
+    """Filters of any strides as matrices (taps, K / groups), one per group, to be packed at argument `target`."""
+    op, _, _ = core_of(problem.op)
+    w = problem.inputs[1]
+    assert isinstance(op, Convolution) and w is not None
+    (k, c, *window), (k_stride, c_stride, *strides) = w.shape, w.strides
+    taps, channels = tuple(zip(window, strides, strict=True)), (c, c_stride)
+    taps = (*taps, channels) if _channels_innermost(problem) else (channels, *taps)
+    per_group = k // op.groups
+    return Matrices(SCALAR[w.dtype], w.dtype.itemsize, ((op.groups, per_group * k_stride),), taps, per_group, k_stride,
+                    source=1, target=target)
+
+
 def contraction(problem: Problem) -> Contraction | None:
     """The normal form, or None where these kernels do not apply. x may have any strides."""
     op, epilogue, arity = core_of(problem.op)
     assert isinstance(op, Convolution)
     x, w, *rest = problem.inputs[: arity or len(problem.inputs)]
     bias, (y,), extras = rest[0] if rest else None, problem.outputs, extras_of(problem)
-    if x is None or w is None or not w.constant or x.dtype not in NATIVE or w.dtype != x.dtype:
+    if x is None or w is None or x.dtype not in NATIVE or w.dtype != x.dtype:
         return None
     if not all(isinstance(d, int) for d in (*w.shape, x.shape[1])) or 0 in w.shape or y.strides[1] != 1:
         return None

@@ -34,8 +34,8 @@ class NormalForm:
 
     def matrices(self, target: int) -> Matrices:
         c = self.contraction
-        return Matrices(SCALAR[c.dtype], c.dtype.itemsize, tuple((x.extent, x.b) for x in c.batch), self.k, c.n,
-                        self.k_stride, self.n_stride, 1, target)
+        return Matrices(SCALAR[c.dtype], c.dtype.itemsize, tuple((x.extent, x.b) for x in c.batch),
+                        ((self.k, self.k_stride),), c.n, self.n_stride, 1, target)
 
     def reading(self, target: int) -> Contraction:
         """The contraction with B at another argument, in panels."""

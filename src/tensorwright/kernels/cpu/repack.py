@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...dims import Dim
+from ...dims import Dim, product
 from ..llvm import Dims, Function, arg, entry, vector
 from .packing import padded_columns, panel_count
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """B at run time. batch: (extent, stride) outer to inner; strides in elements. source, target: argument numbers."""
+    """B at run time, strides in elements.
+
+    batch            (extent, stride) outer to inner
+    taps             (extent, stride) of the loops that make up k, outer to inner
+    source, target   argument numbers
+    """
 
     dtype: str
     size: int
     batch: tuple[tuple[Dim, Dim], ...]
-    k: Dim
+    taps: tuple[tuple[Dim, Dim], ...]
     n: Dim
-    k_stride: Dim
     n_stride: Dim
     source: int
     target: int
+
+    @property
+    def k(self) -> Dim:
+        return product(count for count, _ in self.taps)
 
 
 def repack_function(m: Matrices, nr: int, lanes: int, symbol: str, order: list[Dim]) -> tuple[Function, Dim]:
@@ -71,19 +79,31 @@ class _Repack:
 
     def _panel(self, p: str, q: str, nr: int, valid: str | None) -> None:
         """One panel of nr vectors; valid: columns left in the matrix, None when there are enough."""
-        if self.m.n_stride == 1:
+        self._loops(0, p, q, nr, valid)
+
+    def _loops(self, level: int, p: str, q: str, nr: int, valid: str | None) -> None:
+        """The loops of k from `level` on; q advances by a row of the panel per step of the innermost one."""
+        f, m = self.f, self.m
+        count, stride = m.taps[level]
+        if level < len(m.taps) - 1:
+            rows = product(inner for inner, _ in m.taps[level + 1:])
+            with f.loop("tap", 0, self.d(count)) as i:
+                self._loops(level + 1, f.at(p, f.mul(i, self.d(stride * m.size))),
+                            f.at(q, f.mul(i, self.d(rows * (nr * self.lanes * m.size)))), nr, valid)
+        elif m.n_stride == 1:
             self._copy(p, q, nr, valid)
-        elif self.m.k_stride == 1:
+        elif stride == 1:
             self._transpose(p, q, nr, valid)
         else:
-            with self.f.loop("k", 0, self.d(self.m.k)) as k:
+            with f.loop("k", 0, self.d(count)) as k:
                 self._scattered(p, q, nr, valid, k)
 
     def _copy(self, p: str, q: str, nr: int, valid: str | None) -> None:
         f, m = self.f, self.m
+        count, stride = m.taps[-1]
         masks = [None if valid is None else f.tail_mask(self.lanes, f.sub(valid, j * self.lanes)) for j in range(nr)]
-        with f.loop("k", 0, self.d(m.k)) as k:
-            row = f.at(p, f.mul(k, self.d(m.k_stride * m.size)))
+        with f.loop("k", 0, self.d(count)) as k:
+            row = f.at(p, f.mul(k, self.d(stride * m.size)))
             out = f.at(q, f.mul(k, nr * self.lanes * m.size))
             for j, mask in enumerate(masks):
                 at = f.at(row, j * self.lanes * m.size)
@@ -93,7 +113,8 @@ class _Repack:
     def _transpose(self, p: str, q: str, nr: int, valid: str | None) -> None:
         """Blocks of lanes × lanes turned in registers. Columns that do not exist repeat the last one that does."""
         f, m, lanes = self.f, self.m, self.lanes
-        whole = f.mul(f.divide(self.d(m.k), lanes), lanes)
+        count = m.taps[-1][0]
+        whole = f.mul(f.divide(self.d(count), lanes), lanes)
         for j in range(nr):
             columns = [self._column(p, j * lanes + i, valid) for i in range(lanes)]
             with f.loop("k", 0, whole, step=lanes) as k:
@@ -102,14 +123,14 @@ class _Repack:
                 out = f.at(f.at(q, f.mul(k, nr * lanes * m.size)), j * lanes * m.size)
                 for i, row in enumerate(rows):
                     f.store(self.type, row, f.at(out, i * nr * lanes * m.size))
-        if not isinstance(m.k, int) or m.k % lanes:
-            with f.loop("k", whole, self.d(m.k)) as k:
+        if not isinstance(count, int) or count % lanes:
+            with f.loop("k", whole, self.d(count)) as k:
                 self._scattered(p, q, nr, valid, k)
 
     def _scattered(self, p: str, q: str, nr: int, valid: str | None, k: str) -> None:
         """Row k of the panel, element by element."""
         f, m = self.f, self.m
-        row = f.at(p, f.mul(k, self.d(m.k_stride * m.size)))
+        row = f.at(p, f.mul(k, self.d(m.taps[-1][1] * m.size)))
         out = f.at(q, f.mul(k, nr * self.lanes * m.size))
         with f.loop("column", 0, nr * self.lanes if valid is None else f.minimum(valid, nr * self.lanes)) as i:
             value = f.load(m.dtype, f.at(row, f.mul(i, self.d(m.n_stride * m.size))))
