@@ -25,7 +25,8 @@ def judge(op: Pointwise, inputs: list[Operand], tactics, **how) -> int:
     rng, arrays = np.random.default_rng(1), dict(how.pop("arrays", {}))
     for i, x in enumerate(inputs):
         a = random_array(x, rng, how.get("env", {}))
-        arrays.setdefault(i, np.broadcast_to(a[tuple(slice(0, 1) if t == 0 else slice(None) for t in x.strides)], a.shape))
+        first = a[tuple(slice(0, 1) if s == 0 else slice(None) for s in x.strides)]
+        arrays.setdefault(i, np.broadcast_to(first, a.shape))
     return judge_exactly(op, inputs, tactics, arrays=arrays, **how)
 
 
@@ -47,23 +48,29 @@ def test_lengths(n):
     assert judge(Pointwise(gelu(In(0, F32))), [operand((n,))], tactics) >= 1
 
 
-@pytest.mark.parametrize("dtype", sorted(NATIVE, key=str), ids=str)
+@pytest.mark.parametrize("dtype", [F32, DType.float64, DType.int16, DType.uint8], ids=str)
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0)], ids=str)
-def test_permuted_copies_of_every_type(dtype, order):
+def test_permuted_copies(dtype, order):
+    copy = Pointwise(In(0, dtype))
     for shape in ((3, 5, 7), (2, 33, 35), (4, 16, 48), (2, 3, 40), (2, 40, 3), (1, 2, 300)):
-        copy = Pointwise(In(0, dtype))
-        assert judge(copy, [operand(shape, dtype, order)], tactics) >= 1
         assert judge(copy, [operand(shape, dtype, order, gap=3)], tactics, gap=1) >= 1
         assert judge(copy, [operand(shape, dtype)], tactics, order=order) >= 1
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 20, 21), (1, 3, 9, 100), (2, 19, 7, 33), (3, 64, 1, 50), (1, 8, 16, 16), (2, 5, 3, 1)])
+@pytest.mark.parametrize("dtype", sorted(NATIVE, key=str), ids=str)
+def test_copies_of_every_type(dtype):
+    for order in ((0, 1, 2), (0, 2, 1)):
+        assert judge(Pointwise(In(0, dtype)), [operand((2, 33, 35), dtype, order)], tactics) >= 1
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 20, 21), (1, 3, 9, 100), (2, 19, 7, 33), (3, 64, 1, 50), (1, 8, 16, 16)])
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2)], ids=str)
 @pytest.mark.parametrize("out", [(0, 1, 2, 3), (0, 2, 3, 1)], ids=str)
 def test_per_channel_scale_and_shift_with_layout_change(shape, order, out):
     scale = expanded(shape, operand((1, shape[1], 1, 1)))
     rest = expanded(shape, operand((shape[0], 1, *shape[2:])))
-    e = Apply("max", (Apply("add", (Apply("mul", (In(0, F32), In(1, F32)), F32), In(2, F32)), F32), Const(0.0, F32)), F32)
+    e = Apply("add", (Apply("mul", (In(0, F32), In(1, F32)), F32), In(2, F32)), F32)
+    e = Apply("max", (e, Const(0.0, F32)), F32)
     assert judge(Pointwise(e), [operand(shape, "float32", order), scale, rest], tactics, order=out) >= 1
 
 
@@ -82,7 +89,8 @@ def test_mixed_types():
     less = Apply("lt", (In(0, F32), In(1, F32)), BOOL)
     assert judge(Pointwise(less), [operand(shape), operand(shape, gap=3)], tactics) >= 1
     chosen = Apply("where", (In(0, BOOL), In(1, DType.int64), In(2, DType.int64)), DType.int64)
-    assert judge(Pointwise(chosen), [operand(shape, BOOL), operand(shape, DType.int64), operand(shape, DType.int64)], tactics) >= 1
+    whole = operand(shape, DType.int64)
+    assert judge(Pointwise(chosen), [operand(shape, BOOL), whole, whole], tactics) >= 1
     wide = Apply("cast", (Apply("add", (In(0, DType.uint8), In(0, DType.uint8)), DType.uint8),), F32)
     assert judge(Pointwise(wide), [operand(shape, DType.uint8)], tactics, order=(1, 0)) >= 1
 
@@ -91,11 +99,12 @@ def test_mixed_types():
 def test_halves_are_converted(dtype):
     t = DType.of(np.dtype(DType[dtype].numpy))
     for shape, order in (((300,), None), ((20, 33), (1, 0)), ((50, 3), (1, 0))):
-        assert judge(Pointwise(Apply("cast", (In(0, t),), F32)), [operand(shape, t, order)], tactics) >= 1
-        assert judge(Pointwise(Apply("cast", (In(0, F32),), t)), [operand(shape, "float32", order)], tactics, tolerance=0.01) >= 1
+        to, back = Apply("cast", (In(0, F32),), t), Apply("cast", (In(0, t),), F32)
+        assert judge(Pointwise(back), [operand(shape, t, order)], tactics) >= 1
+        assert judge(Pointwise(to), [operand(shape, "float32", order)], tactics, tolerance=0.01) >= 1
 
 
-@pytest.mark.parametrize("sizes", [(0, 3, 5), (2, 0, 5), (2, 3, 0), (1, 1, 1), (2, 3, 5), (3, 70, 33), (1, 20, 5000)], ids=str)
+@pytest.mark.parametrize("sizes", [(0, 3, 5), (2, 0, 5), (2, 3, 0), (1, 1, 1), (3, 70, 33), (1, 20, 5000)], ids=str)
 def test_symbolic_sizes(sizes):
     n, h, w = (symbol(s) for s in ("s0", "s1", "s2"))
     env = dict(zip(("s0", "s1", "s2"), sizes, strict=True))

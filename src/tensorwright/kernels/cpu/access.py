@@ -50,7 +50,8 @@ def load(f: Function, d: Dims, dtype: DType, pointer: str, stride: Dim, lanes: i
     return f.gather(t, _pointers(f, d, pointer, stride, lanes, size), mask or f.const(f"<{lanes} x i1>", True))
 
 
-def store(f: Function, d: Dims, dtype: DType, value: str, pointer: str, stride: Dim, lanes: int, mask: str = "") -> None:
+def store(f: Function, d: Dims, dtype: DType, value: str, pointer: str, stride: Dim, lanes: int,
+          mask: str = "") -> None:
     """The inverse of load; masks only with stride 1."""
     t, size = vector(SCALAR[dtype], lanes), dtype.itemsize
     if lanes == 1 or (stride == 1 and not mask):

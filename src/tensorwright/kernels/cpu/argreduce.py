@@ -13,14 +13,14 @@ from ...ops.expr import Expr, In, operands
 from ...ops.fused import Fused
 from ...ops.reduce import ArgReduce
 from ...targets import CpuSpec
-from ..llvm import SCALAR, Function, arg, entry, module, vector
+from ..llvm import SCALAR, Dims, Function, arg, entry, module, vector
 from ..problem import Phase, Problem, Source, Tactic
 from .access import lanes_for, load, masks_are_cheap, store, types_in
 from .pointwise_form import vector_loop
 from .pointwise_printer import emit
 from .reduce_form import divided_axes, vector_last
 from .reductions import neutral
-from .space import MOST, Axis, Walk, arranged, split
+from .space import MOST, Axis, Walk, arranged, split, tuned
 
 Best = tuple[str, str]                           # value, place (i32)
 
@@ -98,7 +98,6 @@ class Places:
 class _Writer:
     def __init__(self, f: Function, cpu: CpuSpec, order: Order, axis: Axis, epilogue: Expr, dtypes: list[DType],
                  dims: list[Dim]) -> None:
-        from ..llvm import Dims
         self.f, self.cpu, self.order, self.axis, self.epilogue, self.dtypes = f, cpu, order, axis, epilogue, dtypes
         self.d = Dims(f, dims)
         self.w = Walk(f, self.d, [t.itemsize for t in dtypes])
@@ -113,8 +112,7 @@ class _Writer:
         """The best of positions begin .. end: a vector of them a turn, or one for every lane."""
         f, i32 = self.f, vector("i32", lanes)
         carried = [(vector(SCALAR[self.dtypes[0]], lanes), best[0]), (i32, best[1])]
-        steps = f.set("add <{0} x i32> zeroinitializer, <{1}>".format(
-            lanes, ", ".join(f"i32 {k}" for k in range(lanes)))) if along and lanes > 1 else ""
+        steps = f"<{', '.join(f'i32 {k}' for k in range(lanes))}>" if along and lanes > 1 else ""
         with f.reduce_loop("k", begin, end, carried, lanes if along else 1) as (i, now, after):
             x = self._read(pointer, i, self.axis.strides[0], lanes)
             place = f.splat(i32, f.set(f"trunc i64 {i} to i32"))
@@ -168,11 +166,13 @@ class _Writer:
                 self.finish(now[1], here[1:], row.strides[1:], n, mask)
 
         unit = row.strides[1] == 1
-        vector_loop(f, "0", self.d(row.size), self.lanes, 1, step, unit and masks_are_cheap(self.cpu, self.dtypes), unit)
+        masked = unit and masks_are_cheap(self.cpu, self.dtypes)
+        vector_loop(f, "0", self.d(row.size), self.lanes, 1, step, masked, unit)
 
     def finish(self, place: str, pointers: Sequence[str], strides: Sequence[Dim], lanes: int, mask: str = "") -> None:
         f = self.f
-        values = [f.set(f"sext {vector('i32', lanes)} {place} to {vector('i64', lanes)}"), *("" for _ in self.dtypes[2:])]
+        wide = f.set(f"sext {vector('i32', lanes)} {place} to {vector('i64', lanes)}")
+        values = [wide, *("" for _ in self.dtypes[2:])]
         used = {x.index for x in operands(self.epilogue)}
         for k, t in enumerate(self.dtypes[2:], 1):
             if k in used:
@@ -191,7 +191,7 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Tactic]:
         return
     if isinstance(size, int) and size >= 1 << 31:
         return
-    contiguous = x.strides[core.axis] == 1
-    yield Places(across=not contiguous and len(x.shape) > 1)
-    if len(x.shape) > 1:
-        yield Places(across=contiguous)
+    contiguous, length = x.strides[core.axis] == 1, tuned(problem, size)
+    yield Places(across=len(x.shape) > 1 and (not contiguous or length < 8))
+    if len(x.shape) > 1 and contiguous and length < 64:
+        yield Places(across=length >= 8)

@@ -69,7 +69,8 @@ class Interleaved:
         stop = f.add(begin, f.sub(f.sub(end, begin), f.remainder(f.sub(end, begin), lanes)))
         with f.loop("q", begin, stop, lanes) as i:
             here = w.step(start, q, i)
-            values = [steady[k] if k in steady else self._moving(w, t, here[k], c.size, c.strides[k], q.strides[k], lanes)
+            values = [steady[k] if k in steady else
+                      self._moving(w, t, here[k], c.size, c.strides[k], q.strides[k], lanes)
                       for k, t in enumerate(dtypes[:-1])]
             results = [work.emit(f, [v[part] for v in values], lanes, cpu) for part in range(c.size)]
             for part, y in enumerate(results):
@@ -88,11 +89,13 @@ class Interleaved:
         for part in range(count):
             value = "poison"
             for k in range(lanes):
-                value = f.set(f"insertelement {t} {value}, {SCALAR[dtype]} {scalars[(part * lanes + k) % count]}, i64 {k}")
+                scalar = scalars[(part * lanes + k) % count]
+                value = f.set(f"insertelement {t} {value}, {SCALAR[dtype]} {scalar}, i64 {k}")
             vectors.append(value)
         return vectors
 
-    def _moving(self, w: Walk, dtype: DType, pointer: str, count: int, stride: Dim, along: Dim, lanes: int) -> list[str]:
+    def _moving(self, w: Walk, dtype: DType, pointer: str, count: int, stride: Dim, along: Dim,
+                lanes: int) -> list[str]:
         """C vectors in the output's order. stride: of the short axis; along: of the long one."""
         f, size, t = w.f, dtype.itemsize, typed(dtype, lanes)
         if stride == 1 and along == count:

@@ -37,7 +37,7 @@ def _by_quarters(f: Function, type_: str, rows: list[str]) -> list[str]:
     def within(a: str, b: str, places: list[int]) -> str:
         return shuffle(f, type_, a, b, [q + p if p < 4 else n + q + p - 4 for q in quarters for p in places])
 
-    turned: list[list[str]] = []                                 # turned[g][c]: column 4q + c of rows 4g .. 4g+3, quarter q
+    turned: list[list[str]] = []                                 # turned[g][c], quarter q: column 4q + c of rows 4g ..
     for g in quarters:
         a, b, c, d = rows[g:g + 4]
         ac, bd = within(a, c, [0, 4, 1, 5]), within(b, d, [0, 4, 1, 5])
@@ -45,10 +45,9 @@ def _by_quarters(f: Function, type_: str, rows: list[str]) -> list[str]:
         turned.append([within(ac, bd, [0, 4, 1, 5]), within(ac, bd, [2, 6, 3, 7]),
                        within(ac2, bd2, [0, 4, 1, 5]), within(ac2, bd2, [2, 6, 3, 7])])
     columns = [""] * n
-    for c in range(4):
-        parts = [t[c] for t in turned]
-        for q, value in enumerate(_blocks_transposed(f, type_, parts)):
-            columns[4 * q + c] = value
+    for k in range(4):
+        for q, value in enumerate(_blocks_transposed(f, type_, [t[k] for t in turned])):
+            columns[4 * q + k] = value
     return columns
 
 

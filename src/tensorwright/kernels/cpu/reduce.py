@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...dims import Dim, ceildiv, mul
+from ...dims import Dim, ceildiv, mul, product
 from ...ops.expr import In
 from ...targets import CpuSpec
 from ..llvm import Function, arg, entry, module
@@ -35,9 +35,7 @@ class Reduction:
             f, chunks = self._pass(problem, work, cpu, symbol, order)
             return Source(module(f), (Phase(symbol, chunks),), tuple(order))
         scratch, size = len(problem.inputs) + 1, work.dtype.itemsize
-        dense: list[Dim] = []                                    # strides of the kept axes in the scratch memory
-        for a in reversed(work.kept):
-            dense.insert(0, mul(dense[0], work.kept[-len(dense)].size) if dense else 1)
+        dense = [product(a.size for a in work.kept[k + 1:]) for k in range(len(work.kept))]   # strides in the scratch
         inside = [Axis(a.size, (a.strides[0], s)) for a, s in zip(work.kept, dense, strict=True)]
         onward = [Axis(a.size, (s, *a.strides[1:])) for a, s in zip(work.kept, dense, strict=True)]
         first = replace(work, count=None, epilogue=In(0, work.dtype), kept=tuple(inside), extras=(),
@@ -75,7 +73,7 @@ class Reduction:
         return f, mul(cut.chunks, self.parts)
 
     def _part(self, p: Pass, work: Work, start: Sequence[str], chunk: str, chunks: str) -> tuple[list[str], str]:
-        """(pointers of the chunk's part, chunk within the part); the part's length becomes the pass's first trip count."""
+        """(pointers of the chunk's part, chunk within it); the part's length becomes the pass's first trip count."""
         f, first = p.f, work.reduced[0]
         part, rest = f.divide(chunk, chunks), f.remainder(chunk, chunks)
         block = ceildiv(first.size, self.parts)

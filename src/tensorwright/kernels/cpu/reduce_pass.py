@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...dims import Dim
+from ...dtypes import DType
 from ...ops.expr import operands
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function
@@ -12,7 +13,7 @@ from .access import lanes_for, load, masks_are_cheap, store
 from .pointwise_form import typed
 from .pointwise_printer import emit
 from .reduce_form import Work
-from .reductions import BLOCK, Fold, combine, divided, neutral, nest
+from .reductions import BLOCK, Fold, combine, divided, nest, neutral
 from .space import Axis, Walk
 
 
@@ -23,7 +24,8 @@ class Pass:
         self.f, self.work, self.cpu = f, work, cpu
         self.d = Dims(f, order)
         self.w = Walk(f, self.d, work.sizes)
-        self.lanes = lanes_for(cpu, [work.dtype])
+        divides = work.count is not None and not work.dtype.is_float       # in 64 bits, one lane after the other
+        self.lanes = lanes_for(cpu, [DType.int64 if divides else work.dtype])
         self.ends = [self.d(a.size) for a in work.reduced]
 
     def read(self, pointer: str, stride: Dim, lanes: int, mask: str = "") -> str:

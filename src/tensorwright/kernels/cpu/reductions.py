@@ -9,6 +9,7 @@ import numpy as np
 from ...dtypes import DType
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Function, lanes_of, scalar_of, vector
+from .access import shuffle
 from .lanes import Lanes
 from .space import Axis, Walk
 
@@ -47,8 +48,8 @@ def across_lanes(f: Function, type_: str, value: str, fold: Callable[[str, str, 
         half = vector(scalar, lanes // 2)
         if lanes == 2:
             return fold(scalar, *(f.set(f"extractelement {type_} {value}, i64 {k}") for k in range(2)))
-        low, high = (f.set(f"shufflevector {type_} {value}, {type_} poison, <{lanes // 2} x i32> "
-                           f"<{', '.join(f'i32 {k + first}' for k in range(lanes // 2))}>") for first in (0, lanes // 2))
+        low, high = (shuffle(f, type_, value, value, list(range(first, first + lanes // 2)))
+                     for first in (0, lanes // 2))
         value, type_, lanes = fold(half, low, high), half, lanes // 2
     return value
 
@@ -91,7 +92,8 @@ class Fold:
         for times in (self.WAYS, 1):
             stop = f.sub(end, f.remainder(end, lanes * times))
             if stop != done:
-                with f.reduce_loop("v", done, stop, [(t, s) for s in current[:times]], lanes * times) as (i, now, after):
+                carried = [(t, s) for s in current[:times]]
+                with f.reduce_loop("v", done, stop, carried, lanes * times) as (i, now, after):
                     elements = [value(f.add(i, k * lanes), lanes, "") for k in range(times)]
                     after += [self.join(t, a, x) for a, x in zip(now, elements, strict=True)]
                 current = [*now, *current[times:]]
@@ -107,7 +109,12 @@ class Fold:
             after.append(self.join(self.one, now[0], value(i, 1, "")))
         return [*current[:self.WAYS], *now]
 
+    def total(self, end: str, value: Callable[[str, int, str], str]) -> str:
+        """All elements of one row as one scalar."""
+        return self.result(self.row(end, [first for _, first in self.carried], value))
+
     def result(self, current: list[str]) -> str:
+        """The accumulators as one scalar."""
         *sums, rest = current
         while len(sums) > 1:
             sums = [self.join(self.t, a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]

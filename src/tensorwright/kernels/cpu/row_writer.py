@@ -1,0 +1,78 @@
+"""What Softmax and Normalize share: the walk over rows, and the last pass's epilogue and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...dims import Dim
+from ...ops.expr import operands
+from ...targets import CpuSpec
+from ..llvm import SCALAR, Dims, Function, arg, entry, module
+from ..problem import Phase, Problem, Source
+from .access import lanes_for, load, masks_are_cheap, store
+from .lanes import Lanes
+from .pointwise_printer import emit
+from .row_form import Rows
+from .space import MOST, Axis, Walk, split
+
+
+class RowWriter:
+    """Base of the writers of one row (`along`) or of vectors of rows (`across`). Operands are x, y, extras."""
+
+    def __init__(self, f: Function, order: list[Dim], rows: Rows, cpu: CpuSpec) -> None:
+        self.f, self.rows, self.cpu = f, rows, cpu
+        self.d = Dims(f, order)
+        self.w = Walk(f, self.d, [t.itemsize for t in rows.dtypes])
+        self.x, self.y = rows.dtypes[:2]
+        self.scalar, self.lanes = SCALAR[self.x], lanes_for(cpu, [self.x])
+        self.ends = [self.d(a.size) for a in rows.reduced]
+        self.cheap_masks = masks_are_cheap(cpu, rows.dtypes)
+        self.used = {node.index for node in operands(rows.epilogue)}
+
+    def along(self, pointers: list[str]) -> None:
+        raise NotImplementedError
+
+    def across(self, pointers: list[str], row: Axis, begin: str, end: str) -> None:
+        raise NotImplementedError
+
+    def vector(self, lanes: int) -> Lanes:
+        return Lanes(self.f, lanes, self.cpu, self.scalar)
+
+    def read(self, here: Sequence[str], strides: Sequence[Dim], lanes: int, mask: str = "") -> str:
+        """x at one place."""
+        return load(self.f, self.d, self.x, here[0], strides[0], lanes, mask)
+
+    def finish(self, value: str, here: Sequence[str], strides: Sequence[Dim], lanes: int, mask: str = "") -> None:
+        """The epilogue of a result, and the store, at one place."""
+        f, d = self.f, self.d
+        values = [value, *("" for _ in self.rows.dtypes[2:])]
+        for k, t in enumerate(self.rows.dtypes[2:], 1):
+            if k in self.used:
+                values[k] = load(f, d, t, here[1 + k], strides[1 + k], lanes, "" if strides[1 + k] == 0 else mask)
+        y = emit(f, self.rows.epilogue, values, lanes, self.cpu)
+        store(f, d, self.y, y, here[1], strides[1], lanes, mask)
+
+
+def row_kernel(problem: Problem, rows: Rows, across: bool, symbol: str,
+               make: Callable[[Function, list[Dim]], RowWriter]) -> Source:
+    """One entry whose chunks are rows; for `across`, blocks of vectors along the last kept axis."""
+    f, order = entry(symbol), list[Dim]()
+    writer = make(f, order)
+    start = [arg(f, k) for k in rows.arguments]
+    row = rows.kept[-1] if across and rows.kept else Axis(1, (1,) * len(start))
+    outer = rows.kept[:-1] if across else rows.kept
+    cut = split(problem, [*outer, row], 1, MOST, writer.lanes, rows.length) if across else None
+    whole = cut is None or bool(cut.inner)                       # a chunk has all of the vector axis
+    if cut is None or cut.inner:
+        cut = split(problem, outer, row.size, MOST, 1, rows.length)
+    with f.loop("chunk", f.begin, f.end) as chunk:
+        if not whole:
+            with cut.cuts(writer.w, start, chunk) as (pointers, begin, end):
+                writer.across(pointers, row, begin, end)
+        else:
+            with cut.walk(writer.w, start, chunk) as pointers:
+                if across:
+                    writer.across(pointers, row, "0", writer.d(row.size))
+                else:
+                    writer.along(pointers)
+    return Source(module(f), (Phase(symbol, cut.chunks),), tuple(order))
