@@ -32,7 +32,7 @@ class Context:
         self._exe = exe
         self._arena = Arena(exe.program.arena_bytes)
         self._clean = True                               # nothing was written to the arena yet
-        self._known: dict[tuple[Shape | None, ...], Bound] = {}
+        self._known: dict[tuple[Shape | None, ...], tuple[Bound, Quick | None]] = {}
         self._inputs = [(i.name, i, i.dtype.numpy if i.dtype is not None and i.shape is not None else None)
                         for i in exe.program.inputs]
         self._shapes: list[Shape | None] = [_fixed(i) for i in exe.program.inputs]
@@ -90,8 +90,8 @@ class Context:
     def _set_shapes(self, shapes: Sequence[Shape | None]) -> Bound:
         """Make tables for these shapes, or find those made before. InputError when the profile does not allow them."""
         key = tuple(shapes)
-        bound = self._known.pop(key, None)
-        if bound is None:
+        found = self._known.pop(key, None)
+        if found is None:
             infos = self._exe.program.inputs
             env = bind(infos, {i.name: s for i, s in zip(infos, shapes, strict=True) if s is not None})
             if reason := outside(self.profile, env):
@@ -99,18 +99,17 @@ class Context:
                                  given=", ".join(f"{i.name} {s}" for i, s in zip(infos, shapes, strict=True) if s),
                                  try_="build with a profile that covers them")
             bound = Bound(self._exe, env, self._arena)
+            found = bound, quick(bound)
             while len(self._known) >= _REMEMBERED:
                 del self._known[next(iter(self._known))]
-        self._known[key] = bound
+        self._known[key] = found
+        bound, self._quick = found
         if bound is not self._bound:
-            self._activate(bound)
+            if not self._clean:
+                bound.prepare()
+            self._clean, self._bound = False, bound
         self._active, self._shapes = list(shapes), list(shapes)
         return bound
-
-    def _activate(self, bound: Bound) -> None:
-        if not self._clean:
-            bound.prepare()
-        self._clean, self._bound, self._quick = False, bound, quick(bound)
 
     # running: arrays ----------------------------------------------------------------------------------------------
     def run(self, feeds: Mapping[str, Any] | Sequence[Any], outputs: Mapping[str, np.ndarray] | None = None
@@ -128,6 +127,8 @@ class Context:
         bound = self._bound
         if bound is None or shapes != self._active:
             bound = self._set_shapes(shapes)
+            if self._quick is not None and (results := self._quick(arrays, outputs)) is not None:
+                return results
         return self._run_general(bound, arrays, outputs or {})
 
     def _arrays(self, feeds: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
