@@ -82,7 +82,8 @@ def test_every_command_is_shown() -> None:
 
 def test_exit_codes() -> None:
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    assert listed == {console.OK, console.FAILED, console.USAGE, console.BAD_INPUT, console.CANNOT, console.INTERRUPTED}
+    assert listed == {console.OK, console.FAILED, console.USAGE, console.BAD_INPUT, console.CANNOT, console.DEFECT,
+                      console.INTERRUPTED}
 
 
 def test_options_named_exist() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import BuildError, DeviceError, TensorwrightError, UnsupportedError, VerificationError
 
-OK, FAILED, USAGE, BAD_INPUT, CANNOT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, USAGE, BAD_INPUT, CANNOT, DEFECT, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
 
 class UsageError(Exception):
@@ -121,7 +121,7 @@ def exit_code(error: BaseException) -> int:
         return CANNOT
     if isinstance(error, (TensorwrightError, OSError)):
         return BAD_INPUT
-    raise error
+    return DEFECT
 
 
 def left(seconds: float) -> str:

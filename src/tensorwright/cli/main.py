@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from . import bench, build, demo, inspect, run, verify
-from .console import INTERRUPTED, OK, USAGE, Console, UsageError, exit_code
+from .console import DEFECT, INTERRUPTED, OK, USAGE, Console, UsageError, exit_code
 
 COMMANDS = (demo, build, run, bench, inspect, verify)
 
@@ -20,7 +20,7 @@ first steps:
   wright bench model.onnx --vs onnxruntime         how fast is it?
 
 exit codes: 0 done; 1 done, and the result is bad (verification failed); 2 wrong command line;
-3 wrong model, plan or data; 4 not supported or not possible; 130 interrupted.
+3 wrong model, plan or data; 4 not supported or not possible; 70 a defect of tensorwright; 130 interrupted.
 TENSORWRIGHT_DEBUG=1 adds the Python traceback to errors."""
 
 
@@ -64,11 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except Exception as error:
         from .. import settings
-        if settings.debug():
+        code = exit_code(error)
+        if settings.debug() or code == DEFECT:
             import traceback
             traceback.print_exc()
-        code = exit_code(error)                          # raises what is a defect of ours
         console.error(error)
+        if code == DEFECT:
+            console.note("this is a defect of tensorwright: please report it with the text above")
         return code
 
 

@@ -12,7 +12,7 @@ from ..plan.records import Plan
 from .callbacks import IProgressMonitor, guarded
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
 from .enums import BuilderFlag, EngineCapability, NetworkDefinitionCreationFlag
-from .foundation import IHostMemory
+from .foundation import Closed, IHostMemory
 from .logger import ILogger, say
 from .network import INetworkDefinition
 
@@ -24,12 +24,13 @@ class Cancelled(Exception):
     """The progress monitor asked the build to stop."""
 
 
-class Builder:
+class Builder(Closed):
     """The entry point for building. Keeps the logger."""
 
     def __init__(self, logger: ILogger) -> None:
         self.logger = logger
         self.max_threads = 1
+        self._closed = True
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         """flags: bits of NetworkDefinitionCreationFlag. Batch is always explicit."""

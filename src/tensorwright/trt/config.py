@@ -19,18 +19,19 @@ from .enums import (
     MemoryPoolType,
     ProfilingVerbosity,
 )
-from .foundation import Dims, IHostMemory, Shape
+from .foundation import Closed, Dims, IHostMemory, Shape
 
 #: Seconds of tuning per builder_optimization_level; None: as long as it takes.
 TUNE_BUDGET: tuple[float | None, ...] = (0.0, 5.0, 20.0, None, None, None)
 
 
-class IOptimizationProfile:
+class IOptimizationProfile(Closed):
     """Smallest, usual and largest shape of each input with run-time dimensions."""
 
     def __init__(self) -> None:
         self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
         self.extra_memory_target = 1.0
+        self._closed = True
 
     def set_shape(self, input: str, min: Shape, opt: Shape, max: Shape) -> None:
         """RuntimeError when the three contradict each other."""
@@ -87,11 +88,12 @@ def merged(first: dict, second: dict | None = None) -> dict:
     return result
 
 
-class IBuilderConfig:
+class IBuilderConfig(Closed):
     """Options of a build. Unknown or unsupported wishes are refused when the build starts, with a log entry."""
 
     def __init__(self) -> None:
         self.reset()
+        self._closed = True
 
     def reset(self) -> None:
         self.flags = 1 << int(BuilderFlag.TF32)

@@ -15,14 +15,14 @@ from ..runtime.memory import array_at
 from ..runtime.shapes import bind, outside
 from .callbacks import IOutputAllocator, IProfiler, guarded
 from .engine import ICudaEngine
-from .foundation import Dims, Shape
+from .foundation import Closed, Dims, Shape
 from .logger import ILogger, say
 
 #: Alignment asked of output allocators, in bytes.
 ALIGNMENT = 256
 
 
-class IExecutionContext:
+class IExecutionContext(Closed):
     """One activation of an engine, for one thread at a time. Bool results say whether it worked; the log says why not.
 
     Addresses are host addresses of dense tensors in C order, which the caller keeps alive. Work runs when it is
@@ -38,12 +38,14 @@ class IExecutionContext:
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator] = {}
         self._select(0)
+        self._closed = True
 
     def _select(self, index: int) -> None:
         self._index = index
         self._context: Context = self._engine._engine.context(index)
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._fresh = False                               # the shapes here are those of the runtime's context
+        self._ready = False                               # nothing changed since an execution that worked in place
 
     def _refuse(self, text: str) -> bool:
         say(self._engine._logger, ILogger.ERROR, text)
@@ -83,7 +85,7 @@ class IExecutionContext:
         if reason is not None:
             return self._refuse(f"{name!r}: {wanted} is outside profile {self._index}: {reason}")
         if self._shapes.get(name) != wanted:
-            self._shapes[name], self._fresh = wanted, False
+            self._shapes[name], self._fresh, self._ready = wanted, False, False
         return True
 
     def get_tensor_shape(self, name: str) -> Dims:
@@ -147,7 +149,8 @@ class IExecutionContext:
         address = int(memory)
         if info.dtype is not None and address % info.dtype.itemsize:
             return self._refuse(f"{name!r}: address {address:#x} is not aligned to {info.dtype}")
-        self._addresses[name] = address
+        if self._addresses.get(name) != address:
+            self._addresses[name], self._ready = address, False
         return True
 
     def get_tensor_address(self, name: str) -> int:
@@ -157,6 +160,7 @@ class IExecutionContext:
         """Ask output_allocator for the output's memory at each execution; None asks for an address again."""
         if self._engine._known(name) is None or name in self._engine._input_names:
             return False
+        self._ready = False
         if output_allocator is None:
             self._allocators.pop(name, None)
         else:
@@ -185,6 +189,9 @@ class IExecutionContext:
         return self.profiler is not None and self._profiled()
 
     def _execute(self) -> bool:
+        if self._ready and self.profiler is None:
+            self._context.execute()
+            return True
         try:
             if missing := self.infer_shapes():
                 return self._refuse(f"no shape is set for input{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
@@ -195,7 +202,8 @@ class IExecutionContext:
                     return self._refuse(f"no address is set for {', '.join(unset)}")
             self._apply()
             owned = all(i.shape is not None for i in (*engine.inputs, *engine.outputs))
-            worked = self._run_in_place() if owned and not self._allocators and not unset else self._run_copied()
+            self._ready = owned and not self._allocators and not unset
+            worked = self._run_in_place() if self._ready else self._run_copied()
         except (TensorwrightError, RuntimeError) as error:
             return self._refuse(str(error))
         if worked and self.profiler is not None and self.enqueue_emits_profile:

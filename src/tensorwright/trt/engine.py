@@ -21,7 +21,7 @@ from .enums import (
     TensorIOMode,
     TensorLocation,
 )
-from .foundation import Dims, IHostMemory, theirs
+from .foundation import Closed, Dims, IHostMemory, theirs
 from .logger import ILogger, say
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def serialized(plan: Plan) -> IHostMemory:
         return IHostMemory(path.read_bytes())
 
 
-class Runtime:
+class Runtime(Closed):
     """Makes engines of serialized plans."""
 
     def __init__(self, logger: ILogger) -> None:
@@ -50,6 +50,7 @@ class Runtime:
         self.engine_host_code_allowed = False
         self.DLA_core = -1
         self.temporary_directory: str | None = None
+        self._closed = True
 
     @property
     def num_DLA_cores(self) -> int:
@@ -79,7 +80,7 @@ class Runtime:
         pass
 
 
-class ICudaEngine:
+class ICudaEngine(Closed):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger) -> None:
@@ -90,6 +91,7 @@ class ICudaEngine:
         for info in (*self._engine.inputs, *self._engine.outputs):
             self._tensors.setdefault(info.name, info)
         self._names = list(self._tensors)
+        self._closed = True
 
     def _known(self, name: str) -> TensorInfo | None:
         info = self._tensors.get(name)

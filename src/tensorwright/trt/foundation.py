@@ -11,6 +11,21 @@ import numpy as np
 from ..dtypes import DType
 from .enums import DataType
 
+
+class Closed:
+    """An object that takes no attributes but its own: writing an unknown name is an AttributeError, not nothing.
+
+    `_closed` is set at the end of __init__.
+    """
+
+    _closed = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._closed and not name.startswith("_") and not hasattr(self, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        object.__setattr__(self, name, value)
+
+
 float32, float16, int8, int32 = DataType.FLOAT, DataType.HALF, DataType.INT8, DataType.INT32
 bool, uint8, int64, bfloat16 = DataType.BOOL, DataType.UINT8, DataType.INT64, DataType.BF16
 fp8, int4, fp4, e8m0 = DataType.FP8, DataType.INT4, DataType.FP4, DataType.E8M0

@@ -21,7 +21,7 @@ from ..ir.op import map_dims
 from ..ops import Pointwise
 from ..ops.expr import Apply, Expr, In
 from .enums import DataType, LayerType
-from .foundation import numbers
+from .foundation import Closed, numbers
 from .tensor import ITensor
 
 if TYPE_CHECKING:
@@ -38,9 +38,17 @@ class Param:
         self.name = name
 
     def __get__(self, layer: ILayer | None, owner: type | None = None) -> Any:
-        return self if layer is None else layer._params.get(self.name, self.default)
+        if layer is None:
+            return self
+        self._refuse_parsed(layer)
+        return layer._params.get(self.name, self.default)
+
+    def _refuse_parsed(self, layer: ILayer) -> None:
+        if layer._record is not None:
+            raise AttributeError(f"layer {layer.name!r} came from a parser: {self.name} is not accessible in this version")
 
     def __set__(self, layer: ILayer, value: Any) -> None:
+        self._refuse_parsed(layer)
         layer._params[self.name] = self.convert(value) if self.convert else value
         layer._network._changed()
 
@@ -70,7 +78,7 @@ class Lowering:
         return self.editor.constant(array, hint)
 
 
-class ILayer:
+class ILayer(Closed):
     """A layer of a network. Made by INetworkDefinition.add_..., or by the parser."""
 
     _layer_type: LayerType = LayerType.PLUGIN
@@ -91,6 +99,7 @@ class ILayer:
             self._params[key] = convert(value) if convert else value
         self._outputs = [ITensor(network, f"{name}_output_{i}" if i else f"{name}_output", producer=self)
                          for i in range(outputs)]
+        self._closed = True
 
     @property
     def name(self) -> str:

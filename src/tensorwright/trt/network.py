@@ -23,7 +23,7 @@ from .enums import (
     TopKOperation,
     UnaryOperation,
 )
-from .foundation import Dims, Shape, ours
+from .foundation import Closed, Dims, Shape, ours
 from .layer import ILayer, Lowering
 from .layers import (
     IActivationLayer,
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition:
+class INetworkDefinition(Closed):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     Batch is explicit: every dimension of an input is in its shape, -1 for those that vary.
@@ -83,6 +83,7 @@ class INetworkDefinition:
         self._lowering: Lowering | None = None
         self._written = 0
         self._failures: list[TensorwrightError] = []
+        self._closed = True
 
     # ---- what it is made of
 

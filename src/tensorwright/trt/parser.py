@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError, ModelError, ShapeError, TensorwrightError, TypeMismatch, UnsupportedError
 from ..ir import Network, OpaqueType, TensorType
 from .enums import ErrorCode, OnnxParserFlag
+from .foundation import Closed
 from .layer import ILayer
 from .layers import IIdentityLayer
 from .logger import ILogger, say
@@ -72,7 +73,7 @@ _CODES = ((ModelError, ErrorCode.MODEL_DESERIALIZE_FAILED), (UnsupportedError, E
           (InputError, ErrorCode.INVALID_VALUE))
 
 
-class OnnxParser:
+class OnnxParser(Closed):
     """Fills a network from ONNX. parse and parse_from_file return False after logging what is wrong."""
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
@@ -80,6 +81,7 @@ class OnnxParser:
         self._errors: list[ParserError] = []
         self.flags = 1 << int(OnnxParserFlag.NATIVE_INSTANCENORM)
         self._layers: dict[str, list[ILayer]] = {}
+        self._closed = True
 
     def parse(self, model: Any, path: str | None = None) -> bool:
         """model: the bytes of an ONNX file. path: where it lies, for external weights beside it."""

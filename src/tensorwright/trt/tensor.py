@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from ..dims import Expr
 from ..ir import TensorType, ValueType
 from .enums import DataType, TensorFormat, TensorLocation
-from .foundation import Dims, Shape, theirs
+from .foundation import Closed, Dims, Shape, ours, theirs
 
 if TYPE_CHECKING:
     from .layer import ILayer
     from .network import INetworkDefinition
 
 
-class ITensor:
+class ITensor(Closed):
     """An input of the network, a constant, or an output of a layer. Made by the network, not by hand."""
 
     def __init__(self, network: INetworkDefinition, name: str, *, given: ValueType | None = None,
@@ -27,6 +27,7 @@ class ITensor:
         self.location = TensorLocation.DEVICE
         self.allowed_formats = 1 << int(TensorFormat.LINEAR)
         self.broadcast_across_batch = False
+        self._closed = True
 
     @property
     def name(self) -> str:
@@ -62,6 +63,14 @@ class ITensor:
         t = self._type()
         dtype = t.dtype if t is not None else None
         return DataType.FLOAT if dtype is None else theirs(dtype)
+
+    @dtype.setter
+    def dtype(self, value: DataType) -> None:
+        if not self.is_network_input or not isinstance(self._given, TensorType):
+            self._network._error(f"tensor {self._name!r}: only a network input's type can be set")
+            return
+        self._given = TensorType(self._given.shape, ours(value))
+        self._network._changed()
 
     @property
     def is_network_input(self) -> bool:

@@ -351,3 +351,12 @@ def test_dimensions_of_one_name_are_one_size(network: trt.INetworkDefinition) ->
     a.set_dimension_name(0, "batch")
     b.set_dimension_name(0, "batch")
     assert a.get_dimension_name(0) == "batch" and a._type() == b._type()
+
+
+def test_unknown_attributes_are_refused(network: trt.INetworkDefinition) -> None:
+    config = network.builder.create_builder_config()
+    layer = network.add_identity(network.add_input("x", trt.float32, (2,)))
+    for thing, name in ((network.builder, "max_workspace_size"), (config, "max_workspace_size"), (layer, "kernel"),
+                        (network, "nonsense"), (layer.get_output(0), "nonsense")):
+        with pytest.raises(AttributeError, match=name):
+            setattr(thing, name, 1)
