@@ -19,6 +19,7 @@ from .normalization import recognise_normalization
 from .padding import PADDING
 from .parallel import merge_parallel_products
 from .pointwise import fuse_pointwise
+from .products import PRODUCTS
 from .report import Report
 from .rewrite import Rewrite, apply
 from .tidy import simplify_expressions
@@ -52,7 +53,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("padding", rewrites(*PADDING)),
     ("affine", rewrites(*AFFINE)),
     ("parallel", merge_parallel_products),
-    ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES)),
+    ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES, *PRODUCTS)),
     ("motion", rewrites(*IDENTITIES, *MOTION)),
     ("clean again", clean),
     ("pointwise", fuse_pointwise),

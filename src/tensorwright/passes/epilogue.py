@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..dims import Dim
 from ..dtypes import NATIVE
 from ..ir import Layer, Op
 from ..ops import Convolution, ConvTranspose, Fused, MatMul, Pointwise
@@ -49,12 +50,19 @@ def _obstacle(graph: Graph, source: Layer, value: str, reader: Layer) -> str | N
     if result.shape != wanted.shape:
         return f"the result of {source.name} has shape {result}, the epilogue {wanted}"
     assert isinstance(reader.op, Pointwise)
+    if not all(_fits(t.shape, wanted.shape) for v in reader.inputs if v and (t := graph.tensor(v))):
+        return "an operand's shape is related to the result's in a way not known before shapes are set"
     types = [graph.tensor(v) for v in (*reader.inputs, *reader.outputs) if v]
     if any(t is None or t.dtype not in NATIVE for t in types):
         return "cores read and write native types only"
     if size(reader.op.expr) > MAX_FUNCTIONS or len(reader.inputs) - 1 > MAX_OPERANDS:
         return f"more than {MAX_FUNCTIONS} functions or {MAX_OPERANDS} operands"
     return None
+
+
+def _fits(shape: tuple[Dim, ...], result: tuple[Dim, ...]) -> bool:
+    """Whether every dimension is 1 or the result's."""
+    return all(d in (1, r) for d, r in zip(reversed(shape), reversed(result), strict=False))
 
 
 def _attach(graph: Graph, value: str, layer: Layer, report: Report) -> None:

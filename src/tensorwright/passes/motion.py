@@ -7,6 +7,7 @@ import numpy as np
 from ..ir import TensorType
 from ..ir.pattern import Operand, Refusal, Term, Value, node, term
 from ..ops import Concat, Pad, Pointwise, Reduce, Reshape, Softmax, Transpose
+from .movement import split_axes
 from .pointwise import CORES
 from .rewrite import rewrite
 
@@ -61,7 +62,7 @@ def _transposed(values: tuple[Value | None, ...]) -> tuple[int, ...] | None:
     return perms.pop() if len(perms) == 1 else None
 
 
-def _meets_transpose(y: Value) -> bool:
+def meets_transpose(y: Value) -> bool:
     """Whether a Transpose moved below y gets to others: through layers it can sink below, to one that undoes it or to a
     layer whose other operands are transposed, too."""
     for _ in range(FAR):
@@ -70,9 +71,11 @@ def _meets_transpose(y: Value) -> bool:
             return False
         if all(isinstance(r.op, Transpose) for r in readers):
             return True
-        if len(readers) > 1 or not isinstance(readers[0].op, (Pointwise, Concat, Softmax, Reduce, Pad)):
+        if len(readers) > 1 or not isinstance(readers[0].op, (Pointwise, Concat, Softmax, Reduce, Pad, Reshape)):
             return False
         below = Value(y.graph, readers[0].outputs[0])
+        if isinstance(readers[0].op, Reshape) and split_axes(y.shape, below.shape) is None:
+            return False
         others = [v for v in below.inputs if v is not None and v.array is None and v.name != y.name]
         if others:
             return all(v.layer is not None and isinstance(v.op, Transpose) and v.readers == 1 for v in others)
@@ -88,7 +91,7 @@ def sink_transpose_below_pointwise(e: Value) -> Term | Refusal | None:
     if perm is None:
         return None
     assert isinstance(e.op, Pointwise)
-    if len(moving) < 2 and not _meets_transpose(e):
+    if len(moving) < 2 and not meets_transpose(e):
         return Refusal("there would be as many transposes as before")
     if any(v.shape != e.shape for v in moving):
         return Refusal("the transposed operands are broadcast")
@@ -111,7 +114,7 @@ def sink_transpose_below_concat(joined: Value) -> Term | Refusal | None:
     if perm is None or any(v is None or v.array is not None for v in joined.inputs):
         return None
     assert isinstance(joined.op, Concat)
-    if len(joined.inputs) < 2 and not _meets_transpose(joined):
+    if len(joined.inputs) < 2 and not meets_transpose(joined):
         return Refusal("there would be as many transposes as before")
     parts = [v.inputs[0] for v in joined.inputs if v is not None]
     return term(Transpose(perm), term(Concat(perm[joined.op.axis]), *parts))
@@ -122,7 +125,7 @@ def sink_transpose(y: Value, moved: Value, x: Value) -> Term | Refusal | None:
     """softmax(transpose(x)) → transpose(softmax(x)) when another transpose follows, alike for reductions and padding"""
     if moved.readers > 1:
         return Refusal("the transposed value has another reader")
-    if not _meets_transpose(y):
+    if not meets_transpose(y):
         return Refusal("there would be as many transposes as before")
     assert isinstance(moved.op, Transpose)
     perm = moved.op.perm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dims import Dim
+from ..dims import Dim, product
 from ..ir.pattern import Refusal, Term, Value, const, node, some, term
 from ..ops import Concat, Expand, Gather, Pointwise, Reshape, Slice, Transpose
 from .rewrite import rewrite
@@ -22,6 +22,42 @@ def merge_transposes(outer: Value, inner: Value, x: Value) -> Term:
 def merge_reshapes(outer: Value, inner: Value, x: Value) -> Term:
     """reshape(reshape(x)) → reshape(x)"""
     return term(outer.op, x)
+
+
+@rewrite(node(Reshape, node(Transpose, "x", name="moved"), name="y"))
+def split_before_transpose(y: Value, moved: Value, x: Value) -> Term | Refusal | None:
+    """reshape(transpose(x)) → transpose(reshape(x)), when each axis is only split, kept or, being 1, dropped
+
+    Reshapes meet this way: (S, B·H, D) → (B·H, S, D) → (B, H, S, D) reads what (S, B·H, D) was made of.
+    """
+    assert isinstance(y.op, Reshape) and isinstance(moved.op, Transpose)
+    groups = split_axes(moved.shape, y.shape)
+    if groups is None:
+        return None
+    if moved.readers > 1:
+        return Refusal("the transposed value has another reader")
+    perm = moved.op.perm
+    before = [groups[perm.index(a)] for a in range(x.rank)]              # in the order of x's axes
+    first = [sum(map(len, before[:a])) for a in range(x.rank)]
+    order = tuple(first[a] + i for a in perm for i in range(len(before[a])))
+    return term(Transpose(order), term(Reshape(tuple(d for g in before for d in g)), x))
+
+
+def split_axes(old: tuple[Dim, ...], new: tuple[Dim, ...]) -> list[tuple[Dim, ...]] | None:
+    """The part of `new` that each dimension of `old` becomes; None when dimensions are merged."""
+    groups: list[tuple[Dim, ...]] = []
+    rest = list(new)
+    for d in old:
+        group: list[Dim] = []
+        while rest and (product(group) != d or (not group and rest[0] == d)):
+            group.append(rest.pop(0))
+        if product(group) != d:
+            return None
+        groups.append(tuple(group))
+    if rest and groups and all(d == 1 for d in rest):
+        groups[-1] += tuple(rest)
+        rest = []
+    return groups if not rest else None
 
 
 @rewrite(node(Expand, node(Expand, "x", name="inner"), name="outer"))
@@ -143,5 +179,6 @@ def slice_instead_of_gather(y: Value, x: Value, indices: Value) -> Term | Refusa
     return cut if indices.rank == 1 else term(Reshape(y.shape), cut)
 
 
-MOVEMENTS = (slice_instead_of_gather, merge_transposes, merge_reshapes, merge_expands, merge_slices,
-             slice_one_operand_of_concat, merge_concats, join_adjacent_slices, drop_expand_before_pointwise)
+MOVEMENTS = (slice_instead_of_gather, split_before_transpose, merge_transposes, merge_reshapes, merge_expands,
+             merge_slices, slice_one_operand_of_concat, merge_concats, join_adjacent_slices,
+             drop_expand_before_pointwise)

@@ -1,4 +1,4 @@
-"""Half-precision values: float16 and bfloat16 are stored and moved as they are, and computed with in float32."""
+"""Half-precision values: float16 and bfloat16 are stored and moved as they are, computed with in float32."""
 
 from __future__ import annotations
 
@@ -32,22 +32,25 @@ from .pointwise import functions
 from .report import Report
 
 HALVES = frozenset({DType.float16, DType.bfloat16})
-#: Operators that move elements without computing with them.
 MOVES: tuple[type[Op], ...] = (Transpose, Reshape, Expand, Slice, Concat, Pad, Gather, GatherElements, GatherND)
 
 
 def widen_halves(graph: Graph, report: Report) -> None:
     """op(x16) → cast16(op(cast32(x16)))
 
-    An operator that reads another's half-precision result reads it before it is rounded: rounding happens where values
-    are moved, are network outputs, or where the model casts.
+    An operator that reads another's half-precision result reads it before it is rounded, also when it has been moved in
+    between: rounding happens at network outputs and where the model casts.
     """
     wide: dict[str, str] = {}
+    computed: set[str] = set()
     for layer in graph.ordered():
-        if isinstance(layer.op, (Host, *MOVES)) or _moves(layer.op):
+        halves = [v for v in (*layer.inputs, *layer.outputs) if v and _is_half(graph, v)]
+        if not halves or isinstance(layer.op, Host):
             continue
-        if not any(_is_half(graph, v) for v in (*layer.inputs, *layer.outputs) if v):
-            continue
+        if _moves(layer.op):
+            moved = [v for v in layer.inputs if v in halves and v not in graph.constants]
+            if not moved or not computed.issuperset(moved):
+                continue                         # stored in half precision: moved as it is
         op = layer.op
         if isinstance(op, Pointwise):
             if all(f.fn == "cast" for f in functions(op.expr)):
@@ -57,11 +60,13 @@ def widen_halves(graph: Graph, report: Report) -> None:
             op = replace(op, dtype=DType.float32)
         inputs = tuple(_wide(graph, layer, v, wide) if v and _is_half(graph, v) else v for v in layer.inputs)
         _rewrite(graph, layer, op, inputs, wide)
+        computed.update(o for o in layer.outputs if o in wide)
         report.fire("widen halves", layer.name)
 
 
 def _moves(op: Op) -> bool:
-    return isinstance(op, (ScatterElements, ScatterND)) and op.reduction == "none"
+    """Whether an operator moves elements without computing with them."""
+    return isinstance(op, MOVES) or (isinstance(op, (ScatterElements, ScatterND)) and op.reduction == "none")
 
 
 def _is_half(graph: Graph, value: str) -> bool:

@@ -27,7 +27,12 @@ from tensorwright.ops.expr import Apply, In
 from tensorwright.passes import run
 from tensorwright.passes.graph import Graph
 from tensorwright.passes.identity import IDENTITIES, drop_identity
-from tensorwright.passes.movement import MOVEMENTS, slice_instead_of_gather, slice_one_operand_of_concat
+from tensorwright.passes.movement import (
+    MOVEMENTS,
+    slice_instead_of_gather,
+    slice_one_operand_of_concat,
+    split_axes,
+)
 from tensorwright.passes.rewrite import why_not
 
 
@@ -163,6 +168,45 @@ def test_a_transpose_sinks_below_a_reduction():
     after, _ = optimised(net.finish(net.add(MatMul(), y, net.input(N, 2))))
     assert kinds(after) == {"Reduce": 1, "Transpose": 1, "MatMul": 1}
     assert after.layers[0].op.axes == (2, 3)
+
+
+def test_reshapes_meet_through_a_transpose():
+    """(S, B·H, D) → (B·H, S, D) → (B, H, S, D) is a transpose of (S, B, H, D)"""
+    net = Net()
+    x = net.call("tanh", net.input(5, N, 12))
+    y = net.add(Transpose((1, 0, 2)), net.add(Reshape((5, N * 3, 4)), x))
+    after, _ = optimised(net.finish(net.add(Reshape((N, 3, 5, 4)), y)))
+    assert [layer.op for layer in after.layers[1:]] == [Reshape((5, N, 3, 4)), Transpose((1, 2, 0, 3))]
+
+
+@pytest.mark.parametrize(("old", "new", "groups"), [
+    ((N, 6), (N, 2, 3), [(N,), (2, 3)]), ((N, 6), (1, N, 6, 1), [(1, N), (6, 1)]),
+    ((N, 1, 6), (N, 6), [(N,), (), (6,)]),
+    ((N, 6), (N * 6,), None), ((4, 6), (6, 4), None), ((N * 4, 6), (N, 4, 6), [(N, 4), (6,)]), ((1, 1), (), [(), ()])])
+def test_how_a_reshape_splits_axes(old, new, groups):
+    assert split_axes(old, new) == groups
+
+
+def batch_second(net: Net, heads: bool = False) -> str:
+    """(5, N, 6) from an input (N, 5, 6)."""
+    x = net.add(Transpose((2, 0, 1, 3)) if heads else Transpose((1, 0, 2)),
+                net.input(N, 2, 5, 3) if heads else net.input(N, 5, 6))
+    return net.add(Reshape((5, N, 6)), x) if heads else x
+
+
+def test_rows_are_rearranged_on_the_better_side_of_a_product():
+    net = Net()
+    y = net.call("add", net.add(MatMul(), batch_second(net), net.weights(6, 8)), net.weights(8))
+    y = net.add(Transpose((1, 0, 2)), y)
+    assert kinds(optimised(net.finish(y))[0]) == {"MatMul+": 1}
+    net = Net()
+    flat = net.add(Reshape((N * 5, 6)), net.input(N, 5, 6))
+    y = net.call("add", net.add(MatMul(), flat, net.weights(6, 8)), net.weights(1, 8))
+    assert kinds(optimised(net.finish(net.add(Reshape((N, 5, 8)), y)))[0]) == {"MatMul+": 1}
+    net = Net()
+    y = net.call("add", net.add(MatMul(), batch_second(net, heads=True), net.weights(6, 8)), net.weights(1, 1, 8))
+    y = net.call("add", net.add(Transpose((1, 0, 2)), y), net.input(N, 5, 8))
+    assert kinds(optimised(net.finish(y))[0]) == {"Transpose": 1, "Reshape": 1, "MatMul+": 1}
 
 
 def test_equal_layers_and_equal_constants_are_computed_once():
