@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from .console import OK, Console, ms, size
+from .console import OK, Console, size
 from .values import add_build_arguments, build_options
 
 HELP = "compile, tune and verify a model; write a plan"
@@ -37,11 +37,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     took = time.perf_counter() - begin
     program, verification = plan.programs[0], plan.verification
     host = [info for info in program.layers if not info.tactic and info.note]
-    timed = [info.seconds for info in program.layers if info.seconds is not None]
     console.say(f"{output}: {size(output.stat().st_size)}, built in {took:.1f} s")
     console.say(f"  {len(program.steps)} steps of {len(program.kernels)} kernels, {program.threads} threads, "
-                f"{len(plan.programs)} profile{'s' if len(plan.programs) != 1 else ''}"
-                + (f", {ms(sum(timed))} by the tuner's clock" if timed else ""))
+                f"{len(plan.programs)} profile{'s' if len(plan.programs) != 1 else ''}")
     if verification.get("ok"):
         error, allowed = verification.get("largest error") or 0.0, verification.get("tolerance") or 0.0
         console.say(f"  verified: largest error {error:.1e} of {allowed:.0e} allowed, "

@@ -24,16 +24,24 @@ exit codes: 0 done; 1 done, and the result is bad (verification failed); 2 wrong
 TENSORWRIGHT_DEBUG=1 adds the Python traceback to errors."""
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Prose is filled to the terminal's width; examples stay as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return super()._fill_text(text, width, indent) if ":\n" in text else \
+            argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="wright", description="Compile trained networks into engines tuned for this machine, and run them.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+        epilog=EPILOG, formatter_class=Help)
     top.add_argument("--version", action="version", version=f"tensorwright {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for module in COMMANDS:
         name = module.__name__.rpartition(".")[2]
         sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION, epilog=module.EPILOG,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+                                  formatter_class=Help)
         module.add_arguments(sub)
         common = sub.add_argument_group("output")
         common.add_argument("--json", action="store_true", help="print one JSON object instead of text")

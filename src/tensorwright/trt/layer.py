@@ -45,7 +45,7 @@ class Param:
 
     def _refuse_parsed(self, layer: ILayer) -> None:
         if layer._record is not None:
-            raise AttributeError(f"layer {layer.name!r} came from a parser: {self.name} is not accessible in this version")
+            raise AttributeError(f"layer {layer.name!r} came from a parser: no access to {self.name} in this version")
 
     def __set__(self, layer: ILayer, value: Any) -> None:
         self._refuse_parsed(layer)
