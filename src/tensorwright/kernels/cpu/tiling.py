@@ -25,15 +25,16 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
             lanes //= 2
     distinct = dict.fromkeys(_shapes(c, cpu, lanes))
     shapes = sorted((_cycles(c, s, lanes, cpu, tuned), i, s) for i, s in enumerate(distinct))
-    chosen = [s for cycles, _, s in shapes if cycles <= 1.2 * shapes[0][0]][:3]
-    for number, (rows, mr, nr) in enumerate(chosen):
-        base = Blocking(mr, nr, lanes, rows, packed=packed)
-        weights = _bytes_of_b(c, tuned)
-        orders = ["pixels", "panels"] if weights < cpu.l2 // 2 else ["panels", "pixels"]
-        for order in orders if number == 0 else orders[:1]:
-            yield _chunked(c, replace(base, order=order), tuned)
-        if packed and weights >= cpu.l2 // 2 and (streamed := _streaming(c, base, tuned)) is not None:
-            yield streamed
+    good = [Blocking(mr, nr, lanes, rows, packed=packed) for cycles, _, (rows, mr, nr) in shapes
+            if cycles <= 1.2 * shapes[0][0]]
+    large = _bytes_of_b(c, tuned) >= cpu.l2 // 2
+    orders = ["panels", "pixels"] if large else ["pixels", "panels"]
+    if packed and large:
+        streamed = (_streaming(c, k, tuned) for k in good if _balanced(_tiles(c, k, tuned)[2], cpu.cores))
+        yield from [k for k in streamed if k is not None][:1]
+    for order in orders:
+        yield _chunked(c, replace(good[0], order=order), tuned)
+    yield from (_chunked(c, replace(k, order=orders[0]), tuned) for k in good[1:2])
 
 
 def whole_panels(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
@@ -51,7 +52,7 @@ def _bytes_of_b(c: Contraction, tuned: Mapping[str, int]) -> int:
 def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int, int]]:
     """(rows, mr, nr) with accumulators, a row of B and one splat in registers."""
     wide = max(1, lanes * c.dtype.itemsize * 8 // cpu.vector_bits)         # registers per vector
-    registers = cpu.vector_registers // wide - (0 if cpu.fma else 1)
+    registers = cpu.vector_registers // wide - (0 if cpu.fma and cpu.triple.startswith("x86") else 1)
     row, column = c.pixels[-2].extent, c.pixels[-1].extent
     vectors = -(-c.n // lanes) if isinstance(c.n, int) else 1 << 30
     runtime_stride = not isinstance(c.pixels[-1].a, int) or not isinstance(c.pixels[-1].y, int)
@@ -116,6 +117,11 @@ def _chunked(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> Blocking:
         return replace(k, chunk_rows=min(rows, wanted // tiles), chunk_tiles=0)
     pieces = -(-tiles // wanted)
     return replace(k, chunk_rows=1, chunk_tiles=-(-tiles // pieces))
+
+
+def _balanced(pieces: int, cores: int) -> bool:
+    """Whether equal pieces shared by the cores leave none of them idle for long."""
+    return -(-pieces // cores) * cores <= 1.05 * pieces
 
 
 def _streaming(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> Blocking | None:

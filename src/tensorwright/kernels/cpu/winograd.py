@@ -161,7 +161,9 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
             if estimate < 0.95 * direct:
                 c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
                 found.append((estimate, Winograd(m, block, whole_panels(c, cpu, tuned))))
-    yield from (t for _, t in sorted(found, key=lambda item: item[0])[:5])
+    found.sort(key=lambda item: item[0])
+    best = [[t for _, t in found if t.m == m][:2] for m in (4, 2)]
+    yield from (t for _, t in found if t in best[0] or t in best[1])
 
 
 def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) -> list[int]:
