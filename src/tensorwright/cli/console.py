@@ -86,7 +86,8 @@ class Console:
             task = bar.add_task("", total=1.0, title=title, eta="")
 
             def update(phase: str, fraction: float, eta: float | None) -> None:
-                bar.update(task, completed=min(fraction, 0.999), description=phase, eta=f"{left(eta)} left" if eta else "")
+                rest = f"{left(eta)} left" if eta else ""
+                bar.update(task, completed=min(fraction, 0.999), description=phase, eta=rest)
             yield update
 
     def _lines(self, title: str) -> Callable[[str, float, float | None], None]:

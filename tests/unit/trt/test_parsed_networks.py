@@ -1,0 +1,91 @@
+"""What the parser puts into a network definition comes out of it unchanged; odd outputs reach the user."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.backend.test
+import pytest
+from onnx import TensorProto, helper
+
+import tensorwright as trt
+from tensorwright import importer
+from tensorwright.ir import Network
+
+LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
+
+
+def parsed(model: bytes) -> trt.INetworkDefinition:
+    network = trt.Builder(trt.Logger()).create_network()
+    parser = trt.OnnxParser(network, trt.Logger())
+    assert parser.parse(model), parser.get_error(0)
+    return network
+
+
+def records(network: Network) -> list[tuple[str, int, tuple[bool, ...]]]:
+    return sorted((str(layer.op), len(layer.inputs), tuple(map(bool, layer.outputs))) for layer in network.layers)
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "shufflenet", "inception_v1"])
+def test_definition_has_the_records_of_the_importer(name: str) -> None:
+    path = next(LIGHT.glob(f"*{name}*.onnx"))
+    direct, through = importer.load(path), parsed(path.read_bytes())._finish()
+    assert (through.inputs, through.outputs) == (direct.inputs, direct.outputs)
+    assert records(through) == records(direct)
+    assert all(through.types[name] == direct.types[name] for name in direct.outputs)
+
+
+def model(nodes: list[Any], inputs: dict[str, list[Any]], outputs: dict[str, int]) -> bytes:
+    takes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()]
+    graph = helper.make_graph(nodes, "g", takes, [helper.make_tensor_value_info(n, t, None) for n, t in outputs.items()])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def test_outputs_whose_size_the_data_decide_need_an_allocator() -> None:
+    class Allocator(trt.IOutputAllocator):
+        def reallocate_output(self, name: str, memory: int, size: int, alignment: int) -> int:
+            self.memory = np.empty(max(size, 1), np.uint8)
+            return self.memory.ctypes.data
+
+        def notify_shape(self, name: str, shape: trt.Dims) -> None:
+            self.shape = tuple(shape)
+
+    find = helper.make_node("NonZero", ["x"], ["where"])
+    network = parsed(model([find], {"x": [2, 3]}, {"where": TensorProto.INT64}))
+    builder = network.builder
+    engine = builder.build_engine_with_config(network, builder.create_builder_config())
+    assert engine
+    context, allocator = engine.create_execution_context(), Allocator()
+    x = np.float32([[0, 1, 0], [2, 0, 3]])
+    assert context.set_tensor_address("x", x.ctypes.data) and context.set_output_allocator("where", allocator)
+    assert context.get_tensor_shape("where").nbDims == -1 and context.get_max_output_size("where") == -1
+    assert context.execute_async_v3(0)
+    found = allocator.memory.view(np.int64).reshape(allocator.shape)
+    np.testing.assert_array_equal(found, np.stack(np.nonzero(x)))
+
+
+def test_one_value_under_two_output_names() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Identity", ["y"], ["z"])]
+    network = parsed(model(nodes, {"x": [4]}, {"y": TensorProto.FLOAT, "z": TensorProto.FLOAT}))
+    assert [network.get_output(i).name for i in range(network.num_outputs)] == ["y", "z"]
+    builder = network.builder
+    engine = builder.build_engine_with_config(network, builder.create_builder_config())
+    assert engine and list(engine) == ["x", "y", "z"]
+
+
+def test_renamed_dimensions_reach_layers_that_use_them() -> None:
+    nodes = [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Expand", ["one", "s"], ["y"])]
+    network = parsed(model(nodes, {"x": ["n", 3], "one": [1, 1]}, {"y": TensorProto.FLOAT}))
+    assert network.get_output(0).shape == (-1, 3)
+    network.get_input(0).set_dimension_name(0, "rows")
+    assert "rows" in network._finish().symbols() and network.get_output(0).shape == (-1, 3)
+    network.get_input(0).shape = (5, 3)
+    assert network.get_output(0).shape == (5, 3)
+
+
+def test_parameters_of_parsed_layers_are_not_invented() -> None:
+    layer = parsed(model([helper.make_node("Relu", ["x"], ["y"])], {"x": [4]}, {"y": TensorProto.FLOAT}))[0]
+    layer.__class__ = trt.IActivationLayer
+    with pytest.raises(AttributeError, match="parser"):
+        _ = layer.alpha
