@@ -71,10 +71,11 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Gathering]:
     small = _merge(problem, merged) or problem
     y = small.outputs[0]
     last = len(y.shape) - 1
-    if slice_rank and (y.strides[last] == 1 or small.at_tuned(y.shape[last]) >= 4):
+    along_slices = bool(slice_rank) and (y.strides[last] == 1 or small.at_tuned(y.shape[last]) >= 4)
+    if along_slices:
         yield Gathering(last, merged)
     axis = vector_axis(y)
-    if not slice_rank or axis != last:
+    if not along_slices or axis != last:
         yield Gathering(axis, merged)
 
 
