@@ -171,16 +171,17 @@ __all__ = [  # noqa: F405
 ]
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name], __name__), name)
-    elif name in __all__ or name == "bool":
-        value = getattr(importlib.import_module(".trt", __name__), name)
-    else:
-        raise AttributeError(f"module 'tensorwright' has no attribute {name!r}")
-    globals()[name] = value                              # next time without this function
-    return value
+if not TYPE_CHECKING:                    # so that checkers know every name, and flag those that are not there
+    def __getattr__(name: str) -> Any:
+        import importlib
+        if name in _HOME:
+            value = getattr(importlib.import_module(_HOME[name], __name__), name)
+        elif name in __all__ or name == "bool":
+            value = getattr(importlib.import_module(".trt", __name__), name)
+        else:
+            raise AttributeError(f"module 'tensorwright' has no attribute {name!r}")
+        globals()[name] = value                              # next time without this function
+        return value
 
 
 def __dir__() -> list[str]:

@@ -81,9 +81,14 @@ def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | N
 
 def load_plan(path: str | os.PathLike[str], *, strict: bool = False) -> Plan:
     """The plan of a file, made fit for this machine."""
-    from .builder.fit import fit
+    from .device.cpu import describe
+    from .plan.keys import why_rebuild
     from .runtime import store
-    return fit(store.load(path, strict), strict=strict, label=os.fspath(path))
+    plan = store.load(path, strict)
+    if why_rebuild(plan, describe(), strict) is None:
+        return plan                                      # without importing the compiler, which takes longer than loading
+    from .builder.fit import fit
+    return fit(plan, strict=strict, label=os.fspath(path))
 
 
 def supported(precision: str, device: str) -> None:

@@ -61,13 +61,17 @@ class Runtime(Closed):
 
         A plan made on another machine or by another version is tuned again; the log says so.
         """
-        from ..builder.fit import fit
+        from ..device.cpu import describe
+        from ..plan.keys import why_rebuild
         from ..runtime import store
         try:
             with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:
                 path = Path(folder) / "engine.plan"
                 path.write_bytes(serialized_engine)
-                plan = fit(store.load(path), note=lambda text: say(self.logger, ILogger.WARNING, text))
+                plan = store.load(path)
+            if why_rebuild(plan, describe()) is not None:
+                from ..builder.fit import fit
+                plan = fit(plan, note=lambda text: say(self.logger, ILogger.WARNING, text))
             return ICudaEngine(plan, self.logger)
         except (TensorwrightError, OSError) as error:
             say(self.logger, ILogger.ERROR, str(error))

@@ -38,7 +38,8 @@ def test_definition_has_the_records_of_the_importer(name: str) -> None:
 
 def model(nodes: list[Any], inputs: dict[str, list[Any]], outputs: dict[str, int]) -> bytes:
     takes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()]
-    graph = helper.make_graph(nodes, "g", takes, [helper.make_tensor_value_info(n, t, None) for n, t in outputs.items()])
+    gives = [helper.make_tensor_value_info(n, t, None) for n, t in outputs.items()]
+    graph = helper.make_graph(nodes, "g", takes, gives)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
