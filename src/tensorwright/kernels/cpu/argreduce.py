@@ -20,7 +20,7 @@ from .pointwise_form import vector_loop
 from .pointwise_printer import emit
 from .reduce_form import divided_axes, vector_last
 from .reductions import neutral
-from .space import MOST, Axis, Walk, arranged, split, tuned
+from .space import Axis, Walk, arranged, chunk_size, split, tuned
 
 Best = tuple[str, str]                           # value, place (i32)
 
@@ -82,7 +82,7 @@ class Places:
         start = [arg(f, k) for k in (0, len(problem.inputs), *range(1, len(problem.inputs)))]
         row = kept[-1] if self.across and kept else Axis(1, (1,) * len(start))
         outer = kept[:-1] if self.across else kept
-        cut = split(problem, outer, row.size, MOST, weight=axis.size)
+        cut = split(problem, outer, row.size, chunk_size(problem, x.shape, cpu), weight=axis.size)
         w = writer.w
         with f.loop("chunk", f.begin, f.end) as chunk, cut.walk(w, start, chunk) as pointers:
             if self.across:

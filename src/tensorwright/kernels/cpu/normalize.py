@@ -36,7 +36,7 @@ class NormalizeRows:
         rows = normal_form(problem)
         core = problem.op.core if isinstance(problem.op, Fused) else problem.op
         assert rows is not None and isinstance(core, Normalize)
-        return row_kernel(problem, rows, self.across, symbol, lambda f, order: _Writer(f, order, rows, cpu, core))
+        return row_kernel(problem, cpu, rows, self.across, symbol, lambda f, order: _Writer(f, order, rows, cpu, core))
 
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
         raise AssertionError("nothing is packed")

@@ -78,7 +78,7 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Tactic]:
         return
     if interleavable(problem, work):
         yield Interleaved()
-    elif tileable(problem, work):
+    elif tileable(problem, work) and size(work.expr) <= 60:      # a tile repeats the expression 32 times
         yield Tiles()
     elif size(work.expr) <= 24:
         yield Rows(4)

@@ -16,7 +16,7 @@ from .access import lanes_for, masks_are_cheap
 from .pointwise_form import vector_loop
 from .reduce_form import Work, normal_form, vector_last
 from .reduce_pass import Pass
-from .space import MOST, Axis, merged, split, tuned
+from .space import MOST, Axis, chunk_size, merged, split, tuned
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ class Reduction:
         outer = work.kept[:-1] if self.across else work.kept
         lanes = p.lanes
         weight = max(tuned(problem, work.length) // self.parts, 1)
-        cut = split(problem, [*outer, row], 1, MOST, 4 * lanes, weight) if self.across else None
+        elements = chunk_size(problem, (work.outputs, work.length), cpu)
+        cut = split(problem, [*outer, row], 1, elements, 4 * lanes, weight) if self.across else None
         whole = cut is None or bool(cut.inner)                   # a chunk has all of the row
         if cut is None or cut.inner:
-            cut = split(problem, outer, row.size, MOST, 1, weight)
+            cut = split(problem, outer, row.size, elements, 1, weight)
         with f.loop("chunk", f.begin, f.end) as chunk:
             at = chunk
             here = start
@@ -109,12 +110,12 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Tactic]:
         return
     row, lanes = work.reduced[-1], lanes_for(cpu, [work.dtype])
     contiguous = row.strides[0] == 1 and row.size != 1
-    across = bool(work.kept) and (not contiguous or tuned(problem, row.size) < lanes // 2)
+    across = bool(work.kept) and (not contiguous or tuned(problem, row.size) < min(lanes // 2, 8))
     outputs, length = tuned(problem, work.outputs), tuned(problem, work.length)
     alone = outputs if not across else -(-outputs // (4 * lanes))
     parts = min(2 * cpu.cores, tuned(problem, work.reduced[0].size))
     if alone < 2 * cpu.cores and parts > 1 and outputs * length >= 4 * MOST and cpu.cores > 1:
         yield Reduction(across, parts)
     yield Reduction(across)
-    if work.kept and contiguous and 4 <= tuned(problem, row.size) <= 4 * lanes:
+    if work.kept and contiguous and 4 <= tuned(problem, row.size) < lanes and work.dtype.itemsize >= 4:
         yield Reduction(not across)

@@ -13,7 +13,7 @@ from .access import lanes_for, load, masks_are_cheap, store
 from .lanes import Lanes
 from .pointwise_printer import emit
 from .row_form import Rows
-from .space import MOST, Axis, Walk, split
+from .space import Axis, Walk, chunk_size, split
 
 
 class RowWriter:
@@ -53,7 +53,7 @@ class RowWriter:
         store(f, d, self.y, y, here[1], strides[1], lanes, mask)
 
 
-def row_kernel(problem: Problem, rows: Rows, across: bool, symbol: str,
+def row_kernel(problem: Problem, cpu: CpuSpec, rows: Rows, across: bool, symbol: str,
                make: Callable[[Function, list[Dim]], RowWriter]) -> Source:
     """One entry whose chunks are rows; for `across`, blocks of vectors along the last kept axis."""
     f, order = entry(symbol), list[Dim]()
@@ -61,10 +61,11 @@ def row_kernel(problem: Problem, rows: Rows, across: bool, symbol: str,
     start = [arg(f, k) for k in rows.arguments]
     row = rows.kept[-1] if across and rows.kept else Axis(1, (1,) * len(start))
     outer = rows.kept[:-1] if across else rows.kept
-    cut = split(problem, [*outer, row], 1, MOST, writer.lanes, rows.length) if across else None
+    elements = chunk_size(problem, problem.outputs[0].shape, cpu)
+    cut = split(problem, [*outer, row], 1, elements, writer.lanes, rows.length) if across else None
     whole = cut is None or bool(cut.inner)                       # a chunk has all of the vector axis
     if cut is None or cut.inner:
-        cut = split(problem, outer, row.size, MOST, 1, rows.length)
+        cut = split(problem, outer, row.size, elements, 1, rows.length)
     with f.loop("chunk", f.begin, f.end) as chunk:
         if not whole:
             with cut.cuts(writer.w, start, chunk) as (pointers, begin, end):

@@ -35,7 +35,7 @@ class SoftmaxRows:
         rows = normal_form(problem)
         core = problem.op.core if isinstance(problem.op, Fused) else problem.op
         assert rows is not None and isinstance(core, Softmax)
-        return row_kernel(problem, rows, self.across, symbol,
+        return row_kernel(problem, cpu, rows, self.across, symbol,
                           lambda f, order: _Writer(f, order, rows, cpu, core.log, self.keep and not core.log))
 
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
