@@ -141,6 +141,17 @@ def test_winograd_on_narrower_vectors() -> None:
     assert check(problem_of(op, 1, 24, 20, (10, 9), (3, 3), extras=1), winograd.tactics, cpus=HERE[1:])
 
 
+@pytest.mark.parametrize("groups, k", [(1, 3), (1, 1), (2, 4)])
+def test_few_output_channels_are_dot_products_into_any_layout(groups: int, k: int) -> None:
+    op = Convolution((1, 2), ((1, 1), (2, 1)), (1, 1), groups)
+    problem = problem_of(op, 2, 20 * groups, k, (7, 9), (3, 4), extras=3)
+    found = check(problem, convolution.tactics)
+    assert isinstance(found[0], convolution.DotConvolution)
+    y = dense(problem.outputs[0].shape)
+    found = check(Problem(problem.op, problem.inputs, (y,)), convolution.tactics)
+    assert all(isinstance(t, convolution.DotConvolution) for t in found)
+
+
 def test_what_the_kernels_cannot_read_is_declined() -> None:
     op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
     x, w = channels_last((1, 16, 8, 8)), dense((16, 16, 3, 3), constant=True)

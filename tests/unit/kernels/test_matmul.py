@@ -10,8 +10,7 @@ from contraction_cases import HERE, check, compiles_everywhere, dense, fuse, out
 
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
-from tensorwright.kernels.cpu.dot import DotProducts
-from tensorwright.kernels.cpu.matmul import tactics
+from tensorwright.kernels.cpu.matmul import DotProducts, tactics
 from tensorwright.kernels.cpu.repack import transpose
 from tensorwright.kernels.llvm import Function, module
 from tensorwright.kernels.problem import Operand, Problem

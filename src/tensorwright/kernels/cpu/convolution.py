@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Union
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from .contraction import (
     merge_taps,
     two_pixel_axes,
 )
+from .cuts import Cut
+from .dot import DotBlock, DotWriter
 from .packing import pack_panels, padded_columns
 from .repack import Matrices, repack_function
 from .tiling import candidates
@@ -66,8 +69,28 @@ class DirectConvolution:
         return pack_panels(w.reshape(op.groups, -1, k // op.groups), b.nr * b.lanes, b.lanes)
 
 
-def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[DirectConvolution]:
-    """Direct convolutions. Needs channel stride 1 in y, and x's padding as its border."""
+@dataclass(frozen=True)
+class DotConvolution:
+    """Vectors run along x's channels: for few output channels. y may have any strides."""
+
+    block: DotBlock
+
+    def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
+        c = contraction(problem, any_columns=True)
+        assert c is not None
+        c = replace(c, batch=tuple(replace(axis, b=c.n * c.steps) for axis in c.batch))
+        order: list[Dim] = []
+        writer = DotWriter(c, c.steps, self.block, cpu, symbol, order)
+        return Source(module(writer.write()), (Phase(symbol, writer.chunks),), tuple(order), packed=(1,))
+
+    def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
+        """(K, C/g, *R) → (K, *R, C/g)"""
+        return np.ascontiguousarray(np.moveaxis(array, 1, -1)).reshape(-1)
+
+
+def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Union[DirectConvolution, DotConvolution]]:
+    """Direct convolutions. Needs x's padding as its border; channel stride 1 in y, or few of them."""
+    yield from _dots(problem, cpu)
     op, _, _ = core_of(problem.op)
     c = contraction(problem)
     depthwise = isinstance(op, Convolution) and op.groups > 1 and problem.outputs[0].shape[1] == op.groups
@@ -75,6 +98,19 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[DirectConvolution]:
     if c is not None and not (depthwise and constant and _channels_innermost(problem)):
         for blocking in candidates(c, cpu, dict(problem.tuned)):
             yield DirectConvolution(blocking, repacked=not constant)
+
+
+def _dots(problem: Problem, cpu: CpuSpec) -> Iterator[DotConvolution]:
+    """Where a vector of output channels would be mostly empty, but one along the taps is full."""
+    c, w = contraction(problem, any_columns=True), problem.inputs[1]
+    if c is None or w is None or not w.constant or c.taps[-1][1] != 1:
+        return
+    run = c.taps[-1][0]
+    if isinstance(c.n, int) and c.n <= cpu.lanes // 4 and isinstance(run, int) and run >= cpu.lanes:
+        mr = max(1, min(8, (cpu.vector_registers - c.n - 1) // c.n))
+        column = c.pixels[-1].extent
+        mr = max(Cut(column, mr).sizes, default=1) if isinstance(column, int) else mr
+        yield DotConvolution(DotBlock(mr, c.n, max(1, 100_000 // (int(c.steps) * mr * c.n))))  # type: ignore[arg-type]
 
 
 def _channels_innermost(problem: Problem) -> bool:
@@ -96,21 +132,26 @@ def _filters(problem: Problem, target: int) -> Matrices:
                     source=1, target=target)
 
 
-def contraction(problem: Problem) -> Contraction | None:
-    """The normal form, or None where these kernels do not apply. x may have any strides."""
+def contraction(problem: Problem, any_columns: bool = False) -> Contraction | None:
+    """The normal form, or None where these kernels do not apply. x may have any strides.
+
+    any_columns   y and extras may have any stride along the channels
+    """
     op, epilogue, arity = core_of(problem.op)
     assert isinstance(op, Convolution)
     x, w, *rest = problem.inputs[: arity or len(problem.inputs)]
     bias, (y,), extras = rest[0] if rest else None, problem.outputs, extras_of(problem)
     if x is None or w is None or x.dtype not in NATIVE or w.dtype != x.dtype:
         return None
-    if not all(isinstance(d, int) for d in (*w.shape, x.shape[1])) or 0 in w.shape or y.strides[1] != 1:
+    if not all(isinstance(d, int) for d in (*w.shape, x.shape[1])) or 0 in w.shape:
         return None
     if not padding_readable(op, problem) or (bias is not None and bias.shape[0] != 1 and bias.strides[0] != 1):
         return None
-    reads = epilogue_reads(epilogue)
-    if any(extras[i].strides[1] not in (0, 1) for i in reads):
-        return None
+    extra_n = [e.strides[1] for e in extras]
+    if not any_columns:
+        if y.strides[1] != 1 or any(extra_n[i] not in (0, 1) for i in epilogue_reads(epilogue)):
+            return None
+        extra_n = [s if s in (0, 1) else 0 for s in extra_n]            # those are not read
     groups, (k, c, *window), spatial = op.groups, w.shape, range(2, len(x.shape))
     k = k // groups
     start: Dim = 0
@@ -125,12 +166,12 @@ def contraction(problem: Problem) -> Contraction | None:
     taps = [*taps, channels] if _channels_innermost(problem) else [channels, *taps]
     batch: tuple[Axis, ...] = ()
     if groups > 1:
-        batch = (Axis(groups, c * x.strides[1], k, tuple(k * e.strides[1] for e in extras), b=1, bias=k),)
+        batch = (Axis(groups, c * x.strides[1], k * y.strides[1], tuple(k * e.strides[1] for e in extras), 1, k),)
     return Contraction(
         x.dtype, y.dtype, batch, two_pixel_axes(merge_axes(pixels), len(extras)), merge_taps(taps), k,
         args=(0, 1, None if bias is None else 2, len(problem.inputs)), start=start,
-        extra_n=tuple(e.strides[1] if e.strides[1] in (0, 1) else 0 for e in extras),
-        extra_types=tuple(e.dtype for e in extras), extras_at=arity or 0, epilogue=epilogue)
+        extra_n=tuple(extra_n), extra_types=tuple(e.dtype for e in extras), extras_at=arity or 0, epilogue=epilogue,
+        y_n=y.strides[1])
 
 
 def padding_readable(op: Convolution, problem: Problem) -> bool:

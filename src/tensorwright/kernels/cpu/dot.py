@@ -1,41 +1,32 @@
-"""Matrix products as dot products: vectors run along k. For few rows or columns, where tiles would be mostly empty."""
+"""Contractions as dot products: vectors run along k. For few rows or columns, where tiles would be mostly empty."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ...dims import Dim, ceildiv, product
 from ...targets import CpuSpec
-from ..llvm import SCALAR, Dims, Function, arg, entry, module, vector
-from ..problem import Phase, Problem, Source
+from ..llvm import SCALAR, Dims, Function, arg, entry, vector
 from .contraction import Axis, Contraction, epilogue_reads
 from .pointwise_printer import emit
-from .product_form import normal_form
 
 
 @dataclass(frozen=True)
-class DotProducts:
-    """mr × nr results at a time, each the sum of a vector; chunk: such blocks per chunk. k has stride 1 in A and B."""
+class DotBlock:
+    """mr × nr results at a time, each the sum of a vector; chunk: such blocks per chunk."""
 
     mr: int
     nr: int
     chunk: int
 
-    def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
-        form = normal_form(problem, any_columns=True)
-        assert form is not None
-        order: list[Dim] = []
-        writer = _Writer(form.contraction, form.n_stride, self, cpu, symbol, order)
-        return Source(module(writer.write()), (Phase(symbol, writer.chunks),), tuple(order))
 
-    def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
-        raise AssertionError("nothing is packed")
+class DotWriter:
+    """Writes the entry @symbol for c: taps end in a run of stride 1 in A; B has its taps one after the other.
 
+    n_stride   elements of B from one column to the next
+    """
 
-class _Writer:
-    def __init__(self, c: Contraction, n_stride: Dim, t: DotProducts, cpu: CpuSpec, symbol: str,
+    def __init__(self, c: Contraction, n_stride: Dim, t: DotBlock, cpu: CpuSpec, symbol: str,
                  order: list[Dim]) -> None:
         self.c, self.t, self.cpu, self.n_stride = c, t, cpu, n_stride
         self.f = entry(symbol)
@@ -51,6 +42,8 @@ class _Writer:
     def write(self) -> Function:
         f, d, c = self.f, self.d, self.c
         a, b, y = (arg(f, i) for i in (c.args[0], c.args[1], c.args[3]))
+        a = f.at(a, d(c.start * self.size))
+        bias = arg(f, c.args[2]) if c.args[2] is not None else None
         extras = [arg(f, c.extras_at + i) for i in range(len(c.extra_n))]
         with f.loop("chunk", f.begin, f.end) as chunk:
             first = f.mul(chunk, self.t.chunk)
@@ -65,6 +58,8 @@ class _Writer:
                             self._move(y, at, "y", c.out.itemsize)]
                 pointers += [f.at(p, self._sum(at, [axis.extras[i] for axis, _ in at], t.itemsize))
                              for i, (p, t) in enumerate(zip(extras, c.extra_types, strict=True))]
+                if bias is not None:
+                    self.bias = self._move(bias, at, "bias", self.size)
                 self._block(pointers, f.mul(row, self.t.mr), f.mul(column, self.t.nr))
         return f
 
@@ -85,14 +80,8 @@ class _Writer:
         ms, ns = [f.add(m, i) for i in range(t.mr)], [f.add(n, j) for j in range(t.nr)]
         rows = [f.at(a, f.mul(f.minimum(i, d(last.extent - 1)), d(last.a * self.size))) for i in ms]
         columns = [f.at(b, f.mul(f.minimum(j, d(c.n - 1)), d(self.n_stride * self.size))) for j in ns]
-        k, lanes = d(c.steps), self.cpu.lanes
-        whole = f.mul(f.divide(k, lanes), lanes)
-        zero = f.const(self.type, 0)
-        with f.reduce_loop("k", 0, whole, [(self.type, zero)] * (t.mr * t.nr), step=lanes) as (at, now, following):
-            following += self._step(rows, columns, at, now, None)
-        values = now
-        if not isinstance(c.steps, int) or c.steps % lanes:
-            values = self._step(rows, columns, whole, now, f.tail_mask(lanes, f.sub(k, whole)))
+        sums = [f.const(self.type, 0)] * (t.mr * t.nr)
+        values = self._nest(0, rows, columns, "0", "0", sums)
         for i in range(t.mr):
             for j in range(t.nr):
                 exists = [f.set(f"icmp slt i64 {ms[i]}, {d(last.extent)}")] if t.mr > 1 else []
@@ -104,12 +93,37 @@ class _Writer:
                 with f.when(f.op("and", "i1", exists[0], exists[-1])):
                     self._finish(pointers, ms[i], ns[j], total)
 
-    def _step(self, rows: list[str], columns: list[str], k: str, sums: list[str], mask: str | None) -> list[str]:
+    def _nest(self, level: int, rows: list[str], columns: list[str], a: str, b: str, sums: list[str]) -> list[str]:
+        """The loops over taps from `level` on. a, b: bytes into A's rows and B's columns so far."""
+        f, d, size, lanes = self.f, self.d, self.size, self.cpu.lanes
+        count, stride = self.c.taps[level]
+        carried = [(self.type, s) for s in sums]
+        if level < len(self.c.taps) - 1:
+            inner = product(n for n, _ in self.c.taps[level + 1:]) * size
+            with f.reduce_loop("tap", 0, d(count), carried) as (i, now, following):
+                following += self._nest(level + 1, rows, columns, f.add(a, f.mul(i, d(stride * size))),
+                                        f.add(b, f.mul(i, d(inner))), now)
+            return now
+        k = d(count)
+        whole = f.mul(f.divide(k, lanes), lanes)
+        with f.reduce_loop("k", 0, whole, carried, step=lanes) as (i, now, following):
+            at = f.mul(i, size)
+            following += self._step(rows, columns, f.add(a, at), f.add(b, at), now, None)
+        if isinstance(count, int) and count % lanes == 0:
+            return now
+        at, mask = f.mul(whole, size), f.tail_mask(lanes, f.sub(k, whole))
+        return self._step(rows, columns, f.add(a, at), f.add(b, at), now, mask)
+
+    def _step(self, rows: list[str], columns: list[str], a: str, b: str, sums: list[str],
+              mask: str | None) -> list[str]:
         f = self.f
-        at = f.mul(k, self.size)
         load = (lambda p: f.load(self.type, p)) if mask is None else (lambda p: f.masked_load(self.type, p, mask))
-        a, b = [load(f.at(p, at)) for p in rows], [load(f.at(p, at)) for p in columns]
-        return [f.fma(self.type, x, y, sums[i * len(b) + j]) for i, x in enumerate(a) for j, y in enumerate(b)]
+        ys = [load(f.at(p, b)) for p in columns]
+        result = []
+        for i, p in enumerate(rows):
+            x = load(f.at(p, a))
+            result += [f.fma(self.type, x, y, sums[i * len(ys) + j]) for j, y in enumerate(ys)]
+        return result
 
     def _total(self, value: str) -> str:
         """The sum over the lanes, in any order."""
@@ -127,6 +141,9 @@ class _Writer:
         f, d, c = self.f, self.d, self.c
         _, _, y, *extras = pointers
         last = c.pixels[-1]
+        if c.args[2] is not None:
+            term = f.load(self.scalar, f.at(self.bias, f.mul(n, self.size)))
+            value = f.op("fadd" if self.scalar in ("float", "double") else "add", self.scalar, value, term)
         if c.epilogue is not None:
             reads = epilogue_reads(c.epilogue)
             values = [value]

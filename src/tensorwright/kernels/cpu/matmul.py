@@ -13,7 +13,7 @@ from ...targets import CpuSpec
 from ..llvm import module
 from ..problem import Phase, Problem, Source, Workspace
 from .blocking import Blocking, blocked_functions
-from .dot import DotProducts
+from .dot import DotBlock, DotWriter
 from .packing import pack_panels, padded_columns
 from .product_form import NormalForm, normal_form
 from .repack import repack_function
@@ -52,6 +52,23 @@ class BlockedMatMul:
         return pack_panels(array.reshape(-1, k, n), b.nr * b.lanes, b.lanes)
 
 
+@dataclass(frozen=True)
+class DotProducts:
+    """Vectors along k, which has stride 1 in A and in B."""
+
+    block: DotBlock
+
+    def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
+        form = normal_form(problem, any_columns=True)
+        assert form is not None
+        order: list[Dim] = []
+        writer = DotWriter(form.contraction, form.n_stride, self.block, cpu, symbol, order)
+        return Source(module(writer.write()), (Phase(symbol, writer.chunks),), tuple(order))
+
+    def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
+        raise AssertionError("nothing is packed")
+
+
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Union[BlockedMatMul, DotProducts]]:
     """Blocked products, when y's columns have stride 1; dot products, when k has stride 1 in A and in B."""
     form, general = normal_form(problem), normal_form(problem, any_columns=True)
@@ -85,4 +102,4 @@ def _dots(form: NormalForm, tuned: dict[str, int]) -> Iterator[DotProducts]:
         return
     mr, nr = (8, 1) if columns == 1 else (4, 2) if columns <= 2 else (1, 8) if rows == 1 else (2, 4)
     mr = min(mr, rows) if isinstance(c.pixels[-1].extent, int) else mr
-    yield DotProducts(mr, nr, max(1, 50_000 // max(1, steps * mr * nr)))
+    yield DotProducts(DotBlock(mr, nr, max(1, 50_000 // max(1, steps * mr * nr))))
