@@ -86,7 +86,7 @@ def load_plan(path: str | os.PathLike[str], *, strict: bool = False) -> Plan:
     from .runtime import store
     plan = store.load(path, strict)
     if why_rebuild(plan, describe(), strict) is None:
-        return plan                                      # without importing the compiler, which takes longer than loading
+        return plan                                      # the compiler is not imported: that takes longer than loading
     from .builder.fit import fit
     return fit(plan, strict=strict, label=os.fspath(path))
 

@@ -12,7 +12,7 @@ from ..plan.records import Plan
 from .callbacks import IProgressMonitor, guarded
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
 from .enums import BuilderFlag, EngineCapability, NetworkDefinitionCreationFlag
-from .foundation import Closed, IHostMemory
+from .foundation import Closed, IHostMemory, ours
 from .logger import ILogger, say
 from .network import INetworkDefinition
 
@@ -121,10 +121,22 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
 
 
+def check_precisions(network: INetworkDefinition) -> None:
+    """UnsupportedError for a layer that must compute in another floating-point type than its input's."""
+    for layer in network:
+        first = layer.get_input(0)
+        if layer.precision_is_set and first is not None and layer.precision is not first.dtype \
+                and all(ours(t).is_float for t in (layer.precision, first.dtype)):
+            raise UnsupportedError(f"layer {layer.name!r} must compute in {layer.precision}, not {first.dtype}",
+                                   try_="add_cast, or clear BuilderFlag.OBEY_PRECISION_CONSTRAINTS")
+
+
 def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) -> Plan:
     """The plan. Raises TensorwrightError, or Cancelled."""
     from .. import builder
     check_wishes(config, logger)
+    if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+        check_precisions(network)
     records = network._finish()
     profiles = config._made_profiles(records)
     for profile in config._profiles:

@@ -18,6 +18,7 @@ from .enums import (
     HardwareCompatibilityLevel,
     MemoryPoolType,
     ProfilingVerbosity,
+    TacticSource,
 )
 from .foundation import Closed, Dims, IHostMemory, Shape
 
@@ -110,6 +111,7 @@ class IBuilderConfig(Closed):
         self._profiles: list[IOptimizationProfile] = []
         self._pools: dict[MemoryPoolType, int] = {}
         self._cache: ITimingCache | None = None
+        self._sources = 0
 
     def set_flag(self, flag: BuilderFlag) -> None:
         self.flags |= 1 << int(flag)
@@ -132,6 +134,16 @@ class IBuilderConfig(Closed):
         """The profile's index."""
         self._profiles.append(profile)
         return len(self._profiles) - 1
+
+    def set_tactic_sources(self, tactic_sources: int) -> bool:
+        """A bit mask of TacticSource. Kept; tactics for the CPU come from no library."""
+        if tactic_sources < 0 or tactic_sources >> 1 + max(int(source) for source in TacticSource):
+            return False
+        self._sources = tactic_sources
+        return True
+
+    def get_tactic_sources(self) -> int:
+        return self._sources
 
     @property
     def num_optimization_profiles(self) -> int:

@@ -21,7 +21,7 @@ from ..ir.op import map_dims
 from ..ops import Pointwise
 from ..ops.expr import Apply, Expr, In
 from .enums import DataType, LayerType
-from .foundation import Closed, numbers
+from .foundation import Closed, numbers, ours
 from .tensor import ITensor
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class ILayer(Closed):
         self._metadata = ""
         self._record: Op | None = None                    # a layer that the parser made is this operator
         self._kind = type(self)
+        self._output_types: dict[int, DataType] = {}
+        self._precision: DataType | None = None
         for key, value in params.items():                 # not by assignment: the network knows nothing of it yet
             convert = getattr(type(self), key).convert
             self._params[key] = convert(value) if convert else value
@@ -154,6 +156,34 @@ class ILayer(Closed):
     def get_output_type(self, index: int) -> DataType:
         return self._outputs[index].dtype
 
+    def set_output_type(self, index: int, dtype: DataType) -> None:
+        """The output is converted to this type."""
+        self._output_types[index] = dtype
+        self._network._changed()
+
+    def output_type_is_set(self, index: int) -> bool:
+        return index in self._output_types
+
+    def reset_output_type(self, index: int) -> None:
+        self._output_types.pop(index, None)
+        self._network._changed()
+
+    @property
+    def precision(self) -> DataType:
+        """The type to compute in: a wish, which binds under BuilderFlag.OBEY_PRECISION_CONSTRAINTS only."""
+        return DataType.FLOAT if self._precision is None else self._precision
+
+    @precision.setter
+    def precision(self, value: DataType) -> None:
+        self._precision = value
+
+    @property
+    def precision_is_set(self) -> bool:
+        return self._precision is not None
+
+    def reset_precision(self) -> None:
+        self._precision = None
+
     def set_input(self, index: int, tensor: ITensor) -> None:
         if not 0 <= index < self._required + self._optional_inputs:
             self._network._error(f"layer {self._name!r} has no input {index}")
@@ -183,6 +213,11 @@ class ILayer(Closed):
             results = [made] if isinstance(made, str) else list(made)
         else:
             results = self._lower(to, values)
+        for i, dtype in self._output_types.items():
+            cast = pointwise("cast", to.type(results[i]).dtype, result=ours(dtype))
+            made = to.editor.add(cast, results[i], name=f"{self._name}.cast",
+                                 outputs=[to.editor.fresh(self._outputs[i].name)])
+            results[i] = str(made)
         to.values.update({id(t): v for t, v in zip(self._outputs, results, strict=True)})
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
@@ -190,8 +225,9 @@ class ILayer(Closed):
         raise NotImplementedError(type(self).__name__)
 
     def _names(self, to: Lowering) -> list[str]:
-        """Value names of the outputs: the tensors' own where free."""
-        return [to.editor.fresh(t.name) for t in self._outputs]
+        """Value names of the outputs: the tensors' own where free, and where no conversion follows."""
+        return [to.editor.fresh(f"{t.name}.computed" if i in self._output_types else t.name)
+                for i, t in enumerate(self._outputs)]
 
     def _last(self, to: Lowering, op: Op, *values: str | None) -> list[str]:
         """Append op as the record that gives this layer's output."""

@@ -360,3 +360,28 @@ def test_unknown_attributes_are_refused(network: trt.INetworkDefinition) -> None
                         (network, "nonsense"), (layer.get_output(0), "nonsense")):
         with pytest.raises(AttributeError, match=name):
             setattr(thing, name, 1)
+
+
+def test_output_types_convert(network: trt.INetworkDefinition) -> None:
+    x = network.add_input("x", trt.float32, (4,))
+    data = random(4) * 10
+    layer = network.add_activation(x, A.RELU)
+    layer.set_output_type(0, trt.int32)
+    assert layer.output_type_is_set(0) and layer.get_output_type(0) is trt.int32
+    np.testing.assert_array_equal(result(network, layer, x=data), np.maximum(data, 0).astype(np.int32))
+    layer.reset_output_type(0)
+    assert layer.get_output(0).dtype is trt.float32
+
+
+def test_precision_is_a_wish(network: trt.INetworkDefinition) -> None:
+    layer = network.add_identity(network.add_input("x", trt.float32, (4,)))
+    network.mark_output(layer.get_output(0))
+    assert not layer.precision_is_set
+    layer.precision = trt.float16
+    assert layer.precision is trt.float16 and layer.precision_is_set
+    config = network.builder.create_builder_config()
+    config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    assert network.builder.build_serialized_network(network, config) is None
+    assert "must compute in DataType.HALF" in log_of(network)[-1][1]
+    layer.reset_precision()
+    assert network.builder.build_serialized_network(network, config) is not None
