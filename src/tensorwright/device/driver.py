@@ -5,19 +5,26 @@ A table is an array of phases, PHASE_BYTES each, of 64-bit words:
     0  function      entry(args, dims, begin, end, thread), the calling convention of kernels
     1  args          its array of pointers
     2  dims          its array of numbers
-    3  chunks        amount of work, split evenly among the threads
-    4  flags         SERIAL: thread 0 does all of it. FREE: no barrier after it (never on a table's last phase)
+    3  chunks        amount of work, split into one part per thread
+    4  flags         SERIAL: part 0 is all of it
+
+A team works through it in groups of phases: `groups` is an array of (first phase, number of phases); null stands for
+groups of one phase. The parts of a group may run at the same time; a group begins when the one before it is done.
+
+A part is done by whoever claims it: its own thread, which comes first unless the system has it waiting for a core, or
+a thread that is through with its own part and finds the other's unclaimed. So a team is never slower than its running
+threads: a worker that still wakes up, or was preempted, is only waited for if it holds a part.
 
 A team's memory is TEAM_BYTES, each item on its own cache line:
 
-      0  word        (number of the run << 16) | threads taking part; STOP threads tell the workers to leave
-     64  counter     of barrier arrivals; only grows, so that nobody can miss its value
-    128  job         table, count, counter's value before the run
+      0  word        (number of the run << 17) | WRITING while the job is being written | threads taking part
+     64  counter     of parts done, in all runs; only grows
+    128  job         table, groups, number of groups, counter's value before the run, pauses before stealing
     192  sleepers    workers about to sleep, or asleep, on `word`
+    256  claims      one per thread: (number of the run << 24) + group whose part is still to be claimed
 
-Who writes when: the caller of a run (there is one at a time) writes the job, then word (release). A worker that sees
-a new word takes part if its number is below the word's threads, and then the caller cannot leave the last barrier
-without it, so the job stays put while it is read. Workers that do not take part read nothing but the word.
+Why late workers do no harm: they copy the job and look at word again (a seqlock); they touch the table only after they
+claimed a part, which works only while the run waits for it; claims and the counter never return to an old value.
 A worker about to sleep counts itself in sleepers, then sleeps unless word has changed; the caller changes word, then
 looks at sleepers. Both orders are sequentially consistent: one of them always sees the other.
 """
@@ -32,11 +39,15 @@ from functools import cache
 from . import cpu
 
 PHASE_BYTES = 40
-SERIAL, FREE = 1, 2
-TEAM_BYTES = 256
-STOP = 0xFFFF
+SERIAL = 1
 MAX_THREADS = 1024
-YIELD_AFTER = 2000                                  # pauses at a barrier before it starts to yield the core
+TEAM_BYTES = 256 + 64 * MAX_THREADS
+MAX_GROUPS = (1 << 24) - 1
+WRITING = 1 << 16
+STOP = 0xFFFF                                       # this many threads: the workers leave
+STEAL_AFTER = 24                                    # pauses after which an unclaimed part of another's is taken
+NEVER = -1                                          # when timing: the thread with the clock is to see every group end
+YIELD_AFTER = 2000                                  # pauses after which a waiting thread yields its core
 
 _LOAD_PHASE = """
   %at = mul i64 %i, 40
@@ -69,9 +80,14 @@ entry:
 {first}  %some = icmp sgt i64 %count, 0
   br i1 %some, label %phase, label %done
 phase:
-  %i = phi i64 [0, %entry], [%next, %phase]
+  %i = phi i64 [0, %entry], [%next, %tail]
 {_LOAD_PHASE}
+  %any = icmp sgt i64 %chunks, 0
+  br i1 %any, label %launch, label %tail
+launch:
   call void %f(ptr %args, ptr %dims, i64 0, i64 %chunks, i64 0)
+  br label %tail
+tail:
 {after}
   %next = add i64 %i, 1
   %more = icmp slt i64 %next, %count
@@ -82,17 +98,164 @@ done:
 """
 
 
-def _share(name: str, parameter: str, first: str, after: str) -> str:
-    """What each thread of a team does: its part of every phase, then the barrier."""
+def _share(name: str, parameter: str, after: str) -> str:
+    """What each thread of a team does: its part of every group, and others' if they do not come."""
     return f"""
-define void @{name}(ptr %table, i64 %count, i64 %tid, i64 %T, ptr %counter, i64 %base{parameter}) nounwind {{
+define void @{name}(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %team, i64 %ticket,
+                    i64 %base, i64 %patience{parameter}) nounwind {{
 entry:
-{first}  %is_first = icmp eq i64 %tid, 0
-  %after_tid = add i64 %tid, 1
+  %counter = getelementptr i8, ptr %team, i64 64
+  %mine_at = shl i64 %tid, 6
+  %claims = getelementptr i8, ptr %team, i64 256
+  %mine = getelementptr i8, ptr %claims, i64 %mine_at
+  br label %group
+group:
+  %i = phi i64 [0, %entry], [%next, %over]
+  %target = phi i64 [%base, %entry], [%reached, %over]
+  %reached = add i64 %target, %T
+  %now = add i64 %ticket, %i
+  %got = call i1 @tw_claim(ptr %mine, i64 %now)
+  br i1 %got, label %work, label %wait
+work:
+  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %tid, i64 %tid, i64 %T)
+  %old = atomicrmw add ptr %counter, i64 1 acq_rel
+  br label %wait
+wait:
+  %n = phi i64 [0, %group], [0, %work], [%more, %pause], [%more, %stolen], [%rest, %yield]
+  %done_parts = load atomic i64, ptr %counter acquire, align 64
+  %all = icmp sge i64 %done_parts, %reached
+  br i1 %all, label %over, label %check
+check:
+  %more = add i64 %n, 1
+  %steal = icmp eq i64 %n, %patience
+  br i1 %steal, label %look, label %check_tired
+check_tired:
+  %tired = icmp ugt i64 %n, {YIELD_AFTER}
+  br i1 %tired, label %yield, label %pause
+pause:
+  PAUSE
+  br label %wait
+yield:
+  call i32 @sched_yield()
+  %rest = sub i64 %n, 20
+  br label %wait
+look:
+  br label %other
+other:
+  %u = phi i64 [0, %look], [%u_next, %other_done]
+  %their_at = shl i64 %u, 6
+  %their = getelementptr i8, ptr %claims, i64 %their_at
+  %taken = call i1 @tw_claim(ptr %their, i64 %now)
+  br i1 %taken, label %help, label %other_done
+help:
+  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %u, i64 %tid, i64 %T)
+  %old_help = atomicrmw add ptr %counter, i64 1 acq_rel
+  br label %other_done
+other_done:
+  %u_next = add i64 %u, 1
+  %others = icmp slt i64 %u_next, %T
+  br i1 %others, label %other, label %stolen
+stolen:
+  br label %wait
+over:
+{after}
+  %next = add i64 %i, 1
+  %again = icmp slt i64 %next, %count
+  br i1 %again, label %group, label %done
+done:
+  ret void
+}}
+"""
+
+
+def _caller(name: str, share: str, patience: int, parameter: str, argument: str, first: str) -> str:
+    """Publish a job, wake who sleeps, take part as thread 0. 0 < count, 0 < T."""
+    return f"""
+define void @{name}(ptr %team, ptr %table, ptr %groups, i64 %count, i64 %T{parameter}) nounwind {{
+entry:
+{first}  %counter = getelementptr i8, ptr %team, i64 64
+  %job = getelementptr i8, ptr %team, i64 128
+  %job1 = getelementptr i8, ptr %team, i64 136
+  %job2 = getelementptr i8, ptr %team, i64 144
+  %job3 = getelementptr i8, ptr %team, i64 152
+  %job4 = getelementptr i8, ptr %team, i64 160
+  %sleepers = getelementptr i8, ptr %team, i64 192
+  %claims = getelementptr i8, ptr %team, i64 256
+  %base = load atomic i64, ptr %counter acquire, align 8
+  %old = load atomic i64, ptr %team monotonic, align 8
+  %run = lshr i64 %old, 17
+  %next = add i64 %run, 1
+  %shifted = shl i64 %next, 17
+  %word = or i64 %shifted, %T
+  %writing = or i64 %word, {WRITING}
+  %ticket = shl i64 %next, 24
+  store atomic i64 %writing, ptr %team monotonic, align 8
+  fence seq_cst
+  store atomic ptr %table, ptr %job monotonic, align 8
+  store atomic ptr %groups, ptr %job1 monotonic, align 8
+  store atomic i64 %count, ptr %job2 monotonic, align 8
+  store atomic i64 %base, ptr %job3 monotonic, align 8
+  store atomic i64 {patience}, ptr %job4 monotonic, align 8
+  br label %open
+open:
+  %u = phi i64 [0, %entry], [%u_next, %open]
+  %at = shl i64 %u, 6
+  %claim = getelementptr i8, ptr %claims, i64 %at
+  store atomic i64 %ticket, ptr %claim monotonic, align 8
+  %u_next = add i64 %u, 1
+  %others = icmp slt i64 %u_next, %T
+  br i1 %others, label %open, label %publish
+publish:
+  store atomic i64 %word, ptr %team seq_cst, align 8
+  %asleep = load atomic i64, ptr %sleepers seq_cst, align 8
+  %any = icmp ne i64 %asleep, 0
+  br i1 %any, label %wake, label %go
+wake:
+  call void @tw_wake(ptr %team)
+  br label %go
+go:
+  call void @{share}(ptr %table, ptr %groups, i64 %count, i64 0, i64 %T, ptr %team, i64 %ticket, i64 %base,
+                     i64 {patience}{argument})
+  ret void
+}}
+"""
+
+
+_TEAM = f"""
+define i1 @tw_claim(ptr %claim, i64 %now) nounwind {{
+entry:
+  %seen = load atomic i64, ptr %claim monotonic, align 64
+  %free = icmp eq i64 %seen, %now
+  br i1 %free, label %try, label %no
+try:
+  %after = add i64 %now, 1
+  %pair = cmpxchg ptr %claim, i64 %now, i64 %after acq_rel monotonic
+  %won = extractvalue {{ i64, i1 }} %pair, 1
+  ret i1 %won
+no:
+  ret i1 false
+}}
+
+define void @tw_part(ptr %table, ptr %groups, i64 %group, i64 %part, i64 %tid, i64 %T) nounwind {{
+entry:
+  %single = icmp eq ptr %groups, null
+  br i1 %single, label %begin, label %find
+find:
+  %group_at = shl i64 %group, 4
+  %g = getelementptr i8, ptr %groups, i64 %group_at
+  %from = load i64, ptr %g, align 8
+  %g1 = getelementptr i8, ptr %g, i64 8
+  %length = load i64, ptr %g1, align 8
+  br label %begin
+begin:
+  %first = phi i64 [%group, %entry], [%from, %find]
+  %phases = phi i64 [1, %entry], [%length, %find]
+  %last = add i64 %first, %phases
+  %is_first = icmp eq i64 %part, 0
+  %after_part = add i64 %part, 1
   br label %phase
 phase:
-  %i = phi i64 [0, %entry], [%next, %tail]
-  %reached = phi i64 [%base, %entry], [%now_reached, %tail]
+  %i = phi i64 [%first, %begin], [%next, %tail]
 {_LOAD_PHASE}
   %p4 = getelementptr i8, ptr %p, i64 32
   %flags = load i64, ptr %p4, align 8
@@ -103,112 +266,44 @@ all_or_nothing:
   %whole = select i1 %is_first, i64 %chunks, i64 0
   br label %work
 split:
-  %low = mul i64 %chunks, %tid
-  %high = mul i64 %chunks, %after_tid
+  %low = mul i64 %chunks, %part
+  %high = mul i64 %chunks, %after_part
   %b = udiv i64 %low, %T
   %e = udiv i64 %high, %T
   br label %work
 work:
-  %begin = phi i64 [0, %all_or_nothing], [%b, %split]
-  %end = phi i64 [%whole, %all_or_nothing], [%e, %split]
-  %any = icmp slt i64 %begin, %end
-  br i1 %any, label %launch, label %meet
+  %begin_ = phi i64 [0, %all_or_nothing], [%b, %split]
+  %end_ = phi i64 [%whole, %all_or_nothing], [%e, %split]
+  %any = icmp slt i64 %begin_, %end_
+  br i1 %any, label %launch, label %tail
 launch:
-  call void %f(ptr %args, ptr %dims, i64 %begin, i64 %end, i64 %tid)
-  br label %meet
-meet:
-  %free_bit = and i64 %flags, {FREE}
-  %free = icmp ne i64 %free_bit, 0
-  br i1 %free, label %tail, label %barrier
-barrier:
-  %target = add i64 %reached, %T
-  call void @tw_barrier(ptr %counter, i64 %target)
+  call void %f(ptr %args, ptr %dims, i64 %begin_, i64 %end_, i64 %tid)
   br label %tail
 tail:
-  %now_reached = phi i64 [%reached, %meet], [%target, %barrier]
-{after}
   %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %count
+  %more = icmp slt i64 %next, %last
   br i1 %more, label %phase, label %done
-done:
-  ret void
-}}
-"""
-
-
-def _caller(name: str, share: str, parameter: str, argument: str) -> str:
-    """Publish a job, wake who sleeps, take part as thread 0. 0 < count, 0 < T."""
-    return f"""
-define void @{name}(ptr %team, ptr %table, i64 %count, i64 %T{parameter}) nounwind {{
-entry:
-  %counter = getelementptr i8, ptr %team, i64 64
-  %job = getelementptr i8, ptr %team, i64 128
-  %job1 = getelementptr i8, ptr %team, i64 136
-  %job2 = getelementptr i8, ptr %team, i64 144
-  %sleepers = getelementptr i8, ptr %team, i64 192
-  %base = load atomic i64, ptr %counter acquire, align 8
-  store ptr %table, ptr %job, align 8
-  store i64 %count, ptr %job1, align 8
-  store i64 %base, ptr %job2, align 8
-  %old = load atomic i64, ptr %team monotonic, align 8
-  %run = lshr i64 %old, 16
-  %next = add i64 %run, 1
-  %shifted = shl i64 %next, 16
-  %word = or i64 %shifted, %T
-  store atomic i64 %word, ptr %team seq_cst, align 8
-  %asleep = load atomic i64, ptr %sleepers seq_cst, align 8
-  %any = icmp ne i64 %asleep, 0
-  br i1 %any, label %wake, label %go
-wake:
-  call void @tw_wake(ptr %team)
-  br label %go
-go:
-  call void @{share}(ptr %table, i64 %count, i64 0, i64 %T, ptr %counter, i64 %base{argument})
-  ret void
-}}
-"""
-
-
-_TEAM = f"""
-define void @tw_barrier(ptr %counter, i64 %target) nounwind {{
-entry:
-  %old = atomicrmw add ptr %counter, i64 1 acq_rel
-  %mine = add i64 %old, 1
-  %last = icmp sge i64 %mine, %target
-  br i1 %last, label %done, label %spin
-spin:
-  %n = phi i64 [0, %entry], [%more, %wait], [0, %yield]
-  %patience = phi i64 [{YIELD_AFTER}, %entry], [%patience, %wait], [20, %yield]
-  %v = load atomic i64, ptr %counter acquire, align 64
-  %all = icmp sge i64 %v, %target
-  br i1 %all, label %done, label %check
-check:
-  %tired = icmp ugt i64 %n, %patience
-  br i1 %tired, label %yield, label %wait
-wait:
-  PAUSE
-  %more = add i64 %n, 1
-  br label %spin
-yield:
-  call i32 @sched_yield()
-  br label %spin
 done:
   ret void
 }}
 
 define void @tw_worker(ptr %team, i64 %tid, i64 %first, i64 %spins) nounwind {{
 entry:
-  %counter = getelementptr i8, ptr %team, i64 64
   %job = getelementptr i8, ptr %team, i64 128
   %job1 = getelementptr i8, ptr %team, i64 136
   %job2 = getelementptr i8, ptr %team, i64 144
+  %job3 = getelementptr i8, ptr %team, i64 152
+  %job4 = getelementptr i8, ptr %team, i64 160
   br label %look
 look:
-  %n = phi i64 [0, %entry], [%more, %pause], [0, %sleep], [0, %fresh], [0, %part]
-  %seen = phi i64 [%first, %entry], [%seen, %pause], [%seen, %sleep], [%word, %fresh], [%word, %part]
+  %n = phi i64 [0, %entry], [%more, %pause], [0, %sleep], [0, %fresh], [0, %part], [%n, %copy]
+  %seen = phi i64 [%first, %entry], [%seen, %pause], [%seen, %sleep], [%word, %fresh], [%word, %part], [%seen, %copy]
   %word = load atomic i64, ptr %team acquire, align 64
   %same = icmp eq i64 %word, %seen
-  br i1 %same, label %idle, label %new
+  %writing_bit = and i64 %word, {WRITING}
+  %writing = icmp ne i64 %writing_bit, 0
+  %nothing = or i1 %same, %writing
+  br i1 %nothing, label %idle, label %new
 idle:
   %tired = icmp ugt i64 %n, %spins
   br i1 %tired, label %sleep, label %pause
@@ -225,12 +320,22 @@ new:
   br i1 %stop, label %leave, label %fresh
 fresh:
   %mine = icmp slt i64 %tid, %T
-  br i1 %mine, label %part, label %look
+  br i1 %mine, label %copy, label %look
+copy:
+  %table = load atomic ptr, ptr %job monotonic, align 8
+  %groups = load atomic ptr, ptr %job1 monotonic, align 8
+  %count = load atomic i64, ptr %job2 monotonic, align 8
+  %base = load atomic i64, ptr %job3 monotonic, align 8
+  %patience = load atomic i64, ptr %job4 monotonic, align 8
+  fence acquire
+  %still = load atomic i64, ptr %team monotonic, align 64
+  %whole = icmp eq i64 %still, %word
+  br i1 %whole, label %part, label %look
 part:
-  %table = load ptr, ptr %job, align 8
-  %count = load i64, ptr %job1, align 8
-  %base = load i64, ptr %job2, align 8
-  call void @tw_share(ptr %table, i64 %count, i64 %tid, i64 %T, ptr %counter, i64 %base)
+  %run = lshr i64 %word, 17
+  %ticket = shl i64 %run, 24
+  call void @tw_share(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %team, i64 %ticket, i64 %base,
+                      i64 %patience)
   br label %look
 leave:
   ret void
@@ -238,9 +343,9 @@ leave:
 
 define void @tw_stop(ptr %team) nounwind {{
   %old = load atomic i64, ptr %team monotonic, align 8
-  %run = lshr i64 %old, 16
+  %run = lshr i64 %old, 17
   %next = add i64 %run, 1
-  %shifted = shl i64 %next, 16
+  %shifted = shl i64 %next, 17
   %word = or i64 %shifted, {STOP}
   store atomic i64 %word, ptr %team seq_cst, align 8
   call void @tw_wake(ptr %team)
@@ -316,10 +421,10 @@ def text(triple: str, linux: bool) -> str:
                           ("call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)"))
     return "".join([
         _alone("tw_run_alone", "", "", ""), _alone("tw_time_alone", ", ptr %stamps", first, after),
-        _share("tw_share", "", "", ""), _share("tw_time_share", ", ptr %stamps", first, after),
-        _caller("tw_run_team", "tw_share", "", ""),
-        _caller("tw_time_team", "tw_time_share", ", ptr %stamps", ", ptr %stamps"),
-        _TEAM.replace("PAUSE", pause), declaration, _sleep((202 if x86 else 98) if linux else None)])
+        _share("tw_share", "", ""), _share("tw_time_share", ", ptr %stamps", after),
+        _caller("tw_run_team", "tw_share", STEAL_AFTER, "", "", ""),
+        _caller("tw_time_team", "tw_time_share", NEVER, ", ptr %stamps", ", ptr %stamps", first),
+        _TEAM, declaration, _sleep((202 if x86 else 98) if linux else None)]).replace("  PAUSE\n", f"  {pause}\n")
 
 
 @cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from .driver import FREE, PHASE_BYTES, SERIAL
+from .driver import MAX_GROUPS, PHASE_BYTES, SERIAL
 from .team import team
 
 _MOST_CHUNKS = 1 << 48                       # chunks · threads stays below 2^63
@@ -48,6 +48,7 @@ class Table:
         self.args = np.array([a for c in calls for a in c.args] or [0], np.uint64)
         self.dims = np.array([d for c in calls for d in c.dims] or [0], np.int64)
         rows: list[list[int]] = []
+        groups: list[list[int]] = []
         self.ends: list[int] = []                                        # number of rows up to the end of each call
         for call, arg, dim in zip(calls, self.first_arg, first_dim, strict=False):
             for entry, chunks in zip(call.entries, call.chunks, strict=True):
@@ -55,24 +56,31 @@ class Table:
                     raise DeviceError(f"a launch has {chunks} chunks of work, 0 to {_MOST_CHUNKS - 1} are possible")
                 flags = SERIAL if call.serial or chunks <= 1 or threads == 1 else 0
                 if rows and flags and rows[-1][4] & SERIAL:
-                    rows[-1][4] |= FREE                                  # thread 0 goes on; nobody has to wait for it
+                    groups[-1][1] += 1                                   # one thread does both, nobody waits between
+                else:
+                    groups.append([len(rows), 1])
                 rows.append([entry, self.args.ctypes.data + 8 * arg, self.dims.ctypes.data + 8 * dim, chunks, flags])
             self.ends.append(len(rows))
         self.rows = np.array(rows or [[0] * 5], np.uint64).reshape(-1, PHASE_BYTES // 8)
         self.count = len(rows)
         self.address = int(self.rows.ctypes.data)
+        self.groups = np.array(groups or [[0, 0]], np.int64)
+        self.group_count, self.groups_address = len(groups), int(self.groups.ctypes.data)
+        if self.count > MAX_GROUPS:
+            raise DeviceError(f"a table of {self.count} phases, {MAX_GROUPS} are possible")
         if all(flags & SERIAL for *_, flags in rows):
             self.threads = 1
 
     def run(self) -> None:
         """Run all calls. Uses the process's team when it is free and the table is for several threads."""
-        team(self.threads).run(self.address, self.count, self.threads)
+        team(self.threads).run(self.address, self.count, self.threads, self.groups_address, self.group_count)
 
     def time(self) -> np.ndarray:
         """Run once; seconds each call took, the barrier after it included."""
-        stamps = np.zeros((self.count + 1, 2), np.int64)
-        team(self.threads).time(self.address, self.count, self.threads, stamps.ctypes.data)
-        seconds = (stamps[:, 0] - stamps[0, 0]) + (stamps[:, 1] - stamps[0, 1]) * 1e-9
+        rows = np.vstack([np.zeros_like(self.rows[:1]), self.rows[:self.count]])    # all meet first, doing nothing
+        stamps = np.zeros((self.count + 2, 2), np.int64)
+        team(self.threads).time(rows.ctypes.data, len(rows), self.threads, stamps.ctypes.data)
+        seconds = (stamps[1:, 0] - stamps[1, 0]) + (stamps[1:, 1] - stamps[1, 1]) * 1e-9
         marks = seconds[np.array([0, *self.ends])]
         return np.diff(marks)
 

@@ -32,9 +32,9 @@ class Team:
         self.spins = max(1, int(spin * pauses_per_microsecond()))
         p, n = c_void_p, c_int64
         self.run_alone = driver.function("tw_run_alone", p, n)
-        self.run_team = driver.function("tw_run_team", p, p, n, n)
+        self.run_team = driver.function("tw_run_team", p, p, p, n, n)
         self.time_alone = driver.function("tw_time_alone", p, n, p)
-        self.time_team = driver.function("tw_time_team", p, p, n, n, p)
+        self.time_team = driver.function("tw_time_team", p, p, p, n, n, p)
         self.grow(size)
 
     @property
@@ -60,12 +60,16 @@ class Team:
                     return
                 self.workers.append(thread)
 
-    def run(self, table: int, count: int, threads: int) -> None:
-        """Run `count` phases at address `table`: on `threads` threads if the team is free, else on this one."""
+    def run(self, table: int, count: int, threads: int, groups: int = 0, group_count: int = 0) -> None:
+        """Run `count` phases at address `table`: on `threads` threads if the team is free, else on this one.
+
+        groups   address of (first phase, number of phases) pairs; 0: every phase waits for the one before it
+        """
         if threads > 1 and count and self.busy.acquire(False):
             try:
                 if not self.closed:
-                    self.run_team(self.address, table, count, min(threads, self.size))
+                    self.run_team(self.address, table, groups, group_count if groups else count,
+                                  min(threads, self.size))
                     return
             finally:
                 self.busy.release()
@@ -76,7 +80,7 @@ class Team:
         if threads > 1 and count:
             with self.busy:
                 if not self.closed:
-                    self.time_team(self.address, table, count, min(threads, self.size), stamps)
+                    self.time_team(self.address, table, 0, count, min(threads, self.size), stamps)
                     return
         self.time_alone(table, count, stamps)
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..device import driver
 from ..device.program import Table
-from ..device.team import team
 from ..plan.records import Program
 from .bound import Bound, Patch
 from .memory import address_of
@@ -80,7 +79,7 @@ class Quick:
         if self.threads == 1:
             self.alone(self.address, self.phases)
         else:
-            team(self.threads).run(self.table.address, self.table.count, self.threads)
+            self.table.run()
         return results
 
     def _fit(self, given: Mapping[str, Any], feeds: Any, kind: type, addresses: list[int]) -> bool:

@@ -30,10 +30,10 @@ def _kernels() -> str:
         there = turn.op("mul", "i64", turn.sub(turn.sub(n, 1), i), "8")
         here = turn.op("mul", "i64", i, "8")
         turn.store("i64", turn.add(turn.load("i64", turn.at(x, there)), 1), turn.at(y, here))
-    who = entry("who")                         # y[i] = thread
+    who = entry("who")                         # y[i] = begin
     y = arg(who, 0)
     with who.loop("i", who.begin, who.end) as i:
-        who.store("i64", "%thread", who.at(y, who.op("mul", "i64", i, "8")))
+        who.store("i64", "%begin", who.at(y, who.op("mul", "i64", i, "8")))
     return module(add, turn, who)
 
 
@@ -70,7 +70,7 @@ def test_work_is_split_evenly_and_serial_steps_are_not(code):
     y, z = np.full(10, -1, np.int64), np.full(10, -1, np.int64)
     who = code.address("who")
     Table([Call((who,), (10,), (y.ctypes.data,)), Call((who,), (10,), (z.ctypes.data,), serial=True)], 3).run()
-    np.testing.assert_array_equal(y, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
+    np.testing.assert_array_equal(y, [0, 0, 0, 3, 3, 3, 6, 6, 6, 6])
     np.testing.assert_array_equal(z, 0)
 
 
@@ -91,6 +91,38 @@ def test_time_gives_seconds_per_call(code):
     np.testing.assert_array_equal(y, np.arange(200_000) + 6)
     alone, y, keep = chain(code, 1000, 4, 1)
     assert (alone.time() > 0).all() and keep is not None
+
+
+def test_runs_do_not_wait_for_threads_that_are_not_there(code):
+    """A team that believes to have a worker which never comes: the caller does all parts, quickly."""
+    mine = Team(1)
+    mine.workers.append(threading.Thread(target=lambda: None))
+    table, y, _keep = chain(code, 100, 50, 2)
+    begin = time.perf_counter()
+    for turn in range(1, 101):
+        mine.run(table.address, table.count, 2, table.groups_address, table.group_count)
+        assert (y == np.arange(100) + 50 * turn).all()
+    assert time.perf_counter() - begin < 2
+
+
+def test_thread_numbers_are_of_the_team(code):
+    """Whoever does a part, its thread number picks a workspace slice that nobody else uses at that time."""
+    f = entry("slices")                         # per chunk: slice[thread] += 1, unless another uses the slice: fail
+    busy, failed = arg(f, 0), arg(f, 1)
+    mine = f.at(busy, f.op("mul", "i64", "%thread", "64"))
+    with f.loop("i", f.begin, f.end):
+        before = f.set(f"atomicrmw add ptr {mine}, i64 1 seq_cst")
+        with f.when(f.set(f"icmp ne i64 {before}, 0")):
+            f.store("i64", "1", failed)
+        with f.loop("w", 0, 200) as w:
+            f.store("i64", w, f.at(failed, 8))
+        f.emit(f"atomicrmw sub ptr {mine}, i64 1 seq_cst")
+    library = cpu.load([cpu.compile(module(f), cpu.describe())])
+    slices, wrong = np.zeros((4, 8), np.int64), np.zeros(2, np.int64)
+    table = Table([Call((library.address("slices"),), (40,), (slices.ctypes.data, wrong.ctypes.data))] * 20, 4)
+    for _ in range(50):
+        table.run()
+    assert wrong[0] == 0 and not slices.any()
 
 
 def test_empty_table():
