@@ -145,3 +145,25 @@ def test_lesser_processors_run(name, monkeypatch):
             for shape in ((19, 37), (50, 3)):
                 assert judge(Pointwise(In(0, dtype)), [operand(shape, dtype, order)], tactics) >= 1
     assert judge(Pointwise(gelu(In(0, F32))), [operand((5, 101))], tactics) >= 1
+
+
+def random_operand(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Operand:
+    """Any order of axes, gaps between rows, axes that repeat one element, axes walked backwards."""
+    x = operand(shape, dtype, rng.permutation(len(shape)).tolist(), int(rng.integers(0, 3)))
+    repeat = rng.random(len(shape)) < 0.15
+    back = rng.random(len(shape)) < 0.1
+    strides = [0 if r else -s if b else s for s, r, b in zip(x.strides, repeat, back, strict=True)]
+    return Operand(shape, tuple(strides), dtype)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_problems(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(2):
+        shape = tuple(rng.choice([1, 1, 2, 3, 4, 7, 8, 16, 17, 33], int(rng.integers(1, 5))).tolist())
+        dtype = rng.choice([F32, F32, DType.float64, DType.int8, DType.int32, BOOL])
+        flag = random_operand(rng, shape, BOOL)
+        a, b = random_operand(rng, shape, dtype), random_operand(rng, shape, dtype)
+        e = Apply("where", (In(2, BOOL), Apply("max", (In(0, dtype), In(1, dtype)), dtype), In(0, dtype)), dtype)
+        order = rng.permutation(len(shape)).tolist()
+        assert judge(Pointwise(e), [a, b, flag], tactics, order=order, gap=int(rng.integers(0, 2)), seed=seed) >= 1
