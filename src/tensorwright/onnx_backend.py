@@ -39,6 +39,21 @@ class PreparedModel(BackendRep):
         return tuple(results[t.name] for t in self.engine.outputs)
 
 
+def open_shapes(model: onnx.ModelProto, inputs: Any) -> dict[str, tuple[int, ...]]:
+    """Input → shape of the array given, for inputs that the model leaves a dimension of open."""
+    stored = {t.name for t in model.graph.initializer}
+    infos = [i for i in model.graph.input if i.name not in stored]
+    given = inputs if isinstance(inputs, Mapping) else dict(
+        zip((i.name for i in infos), [inputs] if isinstance(inputs, np.ndarray) else inputs, strict=False))
+    found = {}
+    for info in infos:
+        t, x = info.type.tensor_type, given.get(info.name)
+        closed = t.HasField("shape") and all(d.HasField("dim_value") for d in t.shape.dim)
+        if info.type.HasField("tensor_type") and isinstance(x, np.ndarray) and x.dtype.kind != "O" and not closed:
+            found[info.name] = x.shape
+    return found
+
+
 class TensorwrightBackend(Backend):
     """Compiles models for the CPU of this machine."""
 
@@ -52,7 +67,8 @@ class TensorwrightBackend(Backend):
 
     @classmethod
     def run_model(cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
-        """Compile a model and run it once."""
+        """Compile a model for the shapes of these inputs and run it once."""
+        kwargs.setdefault("shapes", open_shapes(model, inputs))
         return cls.prepare(model, device, **kwargs).run(inputs)
 
     @classmethod

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import onnx
 
 STANDARD = ("", "ai.onnx")
+#: Operators whose results differ from run to run.
+RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
+                    "Bernoulli", "Dropout", "If", "Loop", "Scan", "SequenceMap"})
 #: Functions and inlined branches may be nested this deep, and may add this many nodes to the model's own.
 DEEPEST, MOST_NODES = 48, 50_000
 
@@ -247,7 +250,11 @@ class GraphImporter:
         foreign = domains_of(node.proto) - set(STANDARD)
         functions = self.proto.functions if foreign else ()
         op, types = host_step(node.proto, frame.opsets, functions, node.inputs, captured, self.symbols)
-        made = iter(self.writer.add_host(op, [*node.inputs, *captured.values()], types, node.name, node.origin))
+        operands = [*node.inputs, *captured.values()]
+        if (folded := self.writer.folded_host(op, operands, random=node.op_type in RANDOM)) is not None:
+            made = iter(folded)
+            return tuple(next(made) if name else None for name in node.proto.output)
+        made = iter(self.writer.add_host(op, operands, types, node.name, node.origin))
         self.ways.reasons[node.origin] = reason
         return tuple(next(made) if name else None for name in node.proto.output)
 

@@ -6,9 +6,12 @@ import numpy as np
 
 from ..dtypes import DType
 from ..errors import ModelError, ShapeError
-from ..ops import CumProd, CumSum, Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK
+from ..ops import CumProd, CumSum, Expand, Gather, GatherElements, GatherND, Iota, ScatterElements, ScatterND, TopK
+from ..ops.expr import Expr
+from . import scalar
 from .node import Node
 from .registry import operator
+from .scalar import add, call, sub
 from .values import Decline, Value, axis_of, constant
 
 REDUCTIONS = ("none", "add", "mul", "max", "min")
@@ -95,3 +98,39 @@ def top_k(n: Node) -> tuple[Value, ...]:
     (k,) = (n.integer("k"),) if n.since < 10 else n.dims(1)
     axis = axis_of(n.integer("axis", -1), x.rank)
     return n.add_many(TopK(k, axis, n.flag("largest", True), n.flag("sorted", True)), x)
+
+
+@operator("ReverseSequence")
+def reverse_sequence(n: Node) -> Value:
+    """The first `length` elements of every sequence in reverse: element t is taken from length − 1 − t."""
+    x, lengths = n[0], n[1]
+    time, batch = axis_of(n.integer("time_axis", 0), x.rank), axis_of(n.integer("batch_axis", 1), x.rank)
+    if time == batch:
+        raise ShapeError(f"time and batch are both axis {time}")
+    steps = n.add(Iota(tuple(d if i == time else 1 for i, d in enumerate(x.shape)), time, DType.int64))
+    ends = n.reshape(lengths, [d if i == batch else 1 for i, d in enumerate(x.shape)])
+
+    def place(t: Expr, end: Expr) -> Expr:
+        return scalar.where(call("lt", t, end), sub(sub(end, 1), t), t)
+    places = n.pointwise(place, steps, n.cast(ends, DType.int64))
+    return n.add(GatherElements(time), x, n.add(Expand(x.shape), places))
+
+
+@operator("TensorScatter")
+def tensor_scatter(n: Node) -> Value:
+    """A cache with new elements written along an axis, from an index per batch entry on; circular: wrapping around."""
+    cache, update, first = n[0], n[1], n.optional(2)
+    axis = axis_of(n.integer("axis", -2), cache.rank)
+    mode = n.text("mode", "linear")
+    if mode not in ("linear", "circular") or axis == 0:
+        raise ModelError(f"mode is {mode!r}, axis {axis}")
+    places = n.add(Iota(tuple(d if i == axis else 1 for i, d in enumerate(update.shape)), axis, DType.int64))
+    if first is not None:
+        starts = n.reshape(first, [d if i == 0 else 1 for i, d in enumerate(update.shape)])
+        places = n.pointwise(add, places, n.cast(starts, DType.int64))
+    if mode == "circular":
+        size = cache.shape[axis]
+        if not isinstance(size, int):
+            raise Decline("where to wrap around is known at run time only")
+        places = n.pointwise(lambda e: call("mod", e, size), places)
+    return n.add(ScatterElements(axis), cache, n.add(Expand(update.shape), places), update)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
 from ..dims import Dim, identifier, symbol
+from ..dtypes import DType
 from ..errors import InputError, ModelError
 from ..ir import OpaqueType, TensorType, ValueType
 from .host import dtype_of
@@ -43,7 +44,8 @@ def input_types(infos: Sequence[onnx.ValueInfoProto], shapes: Shapes) -> dict[st
             if isinstance(d, str) and d not in fixed and d not in taken:
                 taken[d] = identifier(renamed.get(d, d), taken.values())
             shape.append(d if isinstance(d, int) else fixed[d] if d in fixed else symbol(taken[d]))
-        result[info.name] = TensorType(tuple(shape), dtype)
+        t = TensorType(tuple(shape), dtype)
+        result[info.name] = OpaqueType(str(t), dtype) if dtype is DType.string else t
     return result
 
 

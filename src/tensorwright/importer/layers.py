@@ -9,9 +9,9 @@ import numpy as np
 
 from ..dtypes import DType
 from ..errors import TensorwrightError
-from ..ir import NetworkEditor, Op, TensorType, ValueType
+from ..ir import NetworkEditor, Op, OpaqueType, TensorType, ValueType
 from ..onnx.load import ModelSource
-from ..ops import Host, Pointwise, Reshape, ShapeVector
+from ..ops import Host, Pointwise, Reshape, ShapeVector, host_node
 from ..ops.expr import In
 from . import scalar
 from .values import COMPUTABLE, SMALL, Decline, Value
@@ -38,12 +38,22 @@ class LayerWriter:
     def name(self, v: Value) -> str:
         """The value's name in the network; puts constants and shape values there on first use."""
         if v.name is None:
-            if v.array is not None:
+            if v.array is not None and v.array.dtype.kind in "OSUT":
+                v.name = self._strings(v)
+            elif v.array is not None:
                 v.name = self.editor.constant(v.array, v.hint or "constant")
             else:
                 assert v.dims is not None
                 v.name = self._shape_value(v)
         return v.name
+
+    def _strings(self, v: Value) -> str:
+        """Constant strings have no memory of their own: a host step makes them."""
+        import onnx
+        tensor = onnx.numpy_helper.from_array(np.asarray(v.array, object))
+        op = host_node(onnx.helper.make_node("Constant", [], ["strings"], value=tensor), {"": 13})
+        hint = v.hint or "strings"
+        return str(self.editor.add(op, name=hint, origin=(hint,), types=(OpaqueType(str(v.type), DType.string),)))
 
     def _shape_value(self, v: Value) -> str:
         """A tensor of dimensions: (n,) int64, then the shape and type the value has."""
@@ -95,6 +105,19 @@ class LayerWriter:
         values = computed if isinstance(computed, (tuple, list)) else (computed,)
         return tuple(Value(t, array=np.asarray(a, t.dtype.numpy).reshape(t.shape))  # type: ignore[union-attr,arg-type]
                      for a, t in zip(values, results, strict=True))
+
+    def folded_host(self, op: Host, inputs: Sequence[Value | None], random: bool) -> tuple[Value, ...] | None:
+        """The results of a host step, when all its inputs are small constants and it gives small tensors."""
+        arrays = [None if v is None else v.array for v in inputs]
+        if random or any(v is not None and (v.array is None or v.array.size > SMALL) for v in inputs):
+            return None
+        try:
+            results = op.reference(*arrays)
+        except TensorwrightError:           # reported when it runs
+            return None
+        if not all(isinstance(y, np.ndarray) and y.size <= SMALL for y in results):
+            return None
+        return tuple(Value(TensorType(y.shape, DType.of(y)), array=y) for y in results)
 
     def add_host(self, op: Host, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
                  ) -> tuple[Value, ...]:

@@ -15,7 +15,7 @@ Lowering = Callable[["Node"], Result]
 
 #: Operators of the standard domain, each with what lowers all its versions since 6.
 LOWERINGS: dict[str, Lowering] = {}
-#: Operators that can be evaluated on shape values: the node's outputs from its inputs' contents; Decline when not known.
+#: What operators do to shape values: the node's outputs from its inputs' contents; Decline when not known.
 SHAPE_RULES: dict[str, Lowering] = {}
 #: Lowerings that look at types or shapes only, and so accept every element type and opaque content.
 ANY_TYPE: set[str] = set()
