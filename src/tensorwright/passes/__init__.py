@@ -51,6 +51,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("attention", rewrites(*IDENTITIES, *MOVEMENTS, *ATTENTION)),
     ("heads", rewrites(*HEADS, *MOVEMENTS, *IDENTITIES)),
     ("padding", rewrites(*PADDING)),
+    ("chains", fuse_pointwise),
     ("affine", rewrites(*AFFINE)),
     ("parallel", merge_parallel_products),
     ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES, *PRODUCTS)),

@@ -79,6 +79,20 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
     return term(attention, *inputs, type=y.type)
 
 
+@rewrite(node(MatMul, "v", node(Transpose, node((Softmax, Pointwise), name="weights"), name="turned"), name="y"))
+def put_weights_first(y: Value, v: Value, turned: Value, weights: Value) -> Term | Refusal | None:
+    """v @ weightsᵀ → (weights @ vᵀ)ᵀ, weights being those of attention"""
+    swap = (*range(turned.rank - 2), turned.rank - 1, turned.rank - 2)
+    if _softmax(weights) is None or turned.rank < 2 or v.rank != turned.rank:
+        return None
+    assert isinstance(turned.op, Transpose)
+    if turned.op.perm != swap:
+        return None
+    if turned.readers > 1:
+        return Refusal("the weights have another reader")
+    return term(Transpose(swap), term(y.op, weights, term(Transpose(swap), v)))
+
+
 def _softmax(weights: Value) -> Value | None:
     """The softmax behind the attention weights, through conversions and where(isnan(s), 0, s)."""
     while weights.layer is not None:
@@ -242,4 +256,4 @@ def _is_causal(mask: Operand) -> bool:
     return bool(np.all(np.where(past, square == 0, square <= HIDDEN)))
 
 
-ATTENTION = (recognise_attention,)
+ATTENTION = (put_weights_first, recognise_attention)

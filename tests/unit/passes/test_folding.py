@@ -76,6 +76,15 @@ def test_scale_folds_into_matmul_and_shift_stays_as_epilogue():
     assert kinds(optimised(network)[0]) == {"MatMul+": 1}
 
 
+def test_scale_after_a_bias_folds_into_matmul():
+    """ConvNeXt's layer scale: ((x @ w) + b)·g"""
+    net = Net()
+    y = net.call("add", net.add(MatMul(), net.input(N, 7, 4), net.weights(4, 5)), net.weights(5))
+    after, report = optimised(net.finish(net.call("mul", y, net.weights(5))))
+    assert kinds(after) == {"MatMul+": 1} and len(after.constants) == 2
+    assert report.total("fold scale into matmul") == 1
+
+
 def test_affine_before_a_convolution_folds_when_it_does_not_pad():
     net = Net()
     x = net.call("mul", net.call("sub", net.input(N, 4, 6, 6), net.weights(4, 1, 1)), net.weights(4, 1, 1))

@@ -181,6 +181,14 @@ def test_attention_with_a_boolean_mask(fill, kept):
     only_attention(after)
 
 
+def test_attention_with_the_values_first():
+    net = Net()
+    w = net.add(Softmax(3), net.call("mul", product(net), 0.5))
+    v = net.add(Transpose((0, 2, 3, 1)), net.input(N, T, 3, 4))
+    y = net.add(MatMul(), v, net.add(Transpose((0, 1, 3, 2)), w))
+    only_attention(optimised(net.finish(y))[0])
+
+
 def test_a_constant_triangle_becomes_the_causal_flag():
     net = Net()
     q, k, v = (net.input(2, 6, 4) for _ in range(3))
