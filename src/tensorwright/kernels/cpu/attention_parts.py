@@ -133,7 +133,7 @@ class Parts:
         """(scores, mask, mask_step, valid, limit, m, l, sums): scores of one query → weights exp(score − maximum).
 
         m, l: running maximum and sum of weights; sums: the query's weighted sum of values, rescaled when m grows.
-        limit: last key of the block that a causal query sees.
+        limit: last key of the block that a causal query sees. valid ≥ 1.
         """
         if "softmax" in self.functions:
             return self.functions["softmax"].name
@@ -142,7 +142,7 @@ class Parts:
         vec, lanes, size = self.vec, self.lanes, self.size
         L = Lanes(f, lanes, self.cpu, self.scalar)
         lowest, zero = f.const(vec, float("-inf")), f.const(vec, 0)
-        full = f.mul(f.divide("%valid", lanes), lanes)
+        full = f.mul(f.divide(f.sub("%valid", 1), lanes), lanes)        # the last vector, full or not, is masked
         tail = f.tail_mask(lanes, f.sub("%valid", full))
 
         def masked(t: str, valid: str | None) -> str:
