@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .console import FAILED, OK, Console
-from .values import add_build_arguments, build_options, network_of, plan_of
+from .values import add_build_arguments, network_of, plan_of
+
+if TYPE_CHECKING:
+    from ..plan.records import Plan
 
 HELP = "compare a plan with the reference evaluator"
 DESCRIPTION = """Run a plan and the reference evaluator on the same random inputs, at the smallest, the usual and the
@@ -28,11 +32,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from .. import importer
     from ..builder import BuildOptions
     from ..builder.check import check_program
-    from ..builder.profiles import fixed_shapes
     from ..builder.verify import Report, tolerance_of
     plan = plan_of(options.plan, options, console)
-    shapes = build_options(options)["shapes"]
-    network = importer.load(options.model, fixed_shapes(shapes)) if options.model else network_of(plan)
+    network = importer.load(options.model, shapes_of(plan)) if options.model else network_of(plan)
     tolerance = tolerance_of(network, options.tolerance)
     report = Report()
     with console.progress(options.plan.name) as progress:
@@ -51,3 +53,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 "  the plan does NOT agree with the reference" if report.findings else "  nothing could be compared")
     console.result(**{**report.to_json(), "ok": ok})
     return OK if ok else FAILED
+
+
+def shapes_of(plan: Plan) -> dict[str, list[int | str]]:
+    """The plan's input shapes as the importer takes them: sizes where they are fixed, names of symbols elsewhere."""
+    return {info.name: [d if isinstance(d, int) else str(d) for d in info.shape]
+            for info in plan.programs[0].inputs if info.shape is not None}

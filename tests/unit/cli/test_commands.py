@@ -121,6 +121,13 @@ def test_verify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "agrees" in out and "8x1x8x8" in out
 
 
+def test_verify_a_plan_of_fixed_shape_by_its_dynamic_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fixed = ("--shapes", "image=2x1x8x8", "--tune-budget", 0)
+    wright(capsys, "build", folder / "digits.onnx", "-o", folder / "fixed.plan", *fixed)
+    told = answer(capsys, "verify", folder / "fixed.plan", "--model", folder / "digits.onnx")
+    assert told["ok"] and told["checks"] == 1
+
+
 def test_verify_finds_a_plan_of_another_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = onnx.load(folder / "digits.onnx")
     bias = next(t for t in other.graph.initializer if list(t.dims) == [10])
