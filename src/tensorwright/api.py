@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from .errors import UnsupportedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
 
     from .builder.options import Progress
@@ -40,7 +41,7 @@ def build(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None, preci
     verify         compare with the reference before returning (VerificationError when they differ too much)
     timing_cache   file that keeps timings; None: one in the user's cache folder; False: none
     progress       called with (phase, fraction done, seconds left or None)
-    name           of the engine
+    name           of the engine; None: the file's without its suffix, or the graph's
     options        any other field of `builder.BuildOptions`: tolerance, seed, replay, feeds
 
     Raises ModelError, UnsupportedError, InputError (shapes), BuildError, VerificationError.
@@ -54,6 +55,8 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
                  device: str = "cpu", **options: Any) -> Plan:
     """What `build` makes an engine of: the plan, as data. The same parameters."""
     supported(precision, device)
+    from pathlib import Path
+
     from . import builder
     from .builder.profiles import fixed_shapes, profiles_of
     from .ir import Network
@@ -63,6 +66,8 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
     else:
         from . import importer
         network = importer.load(model, fixed_shapes(shapes))
+    if isinstance(model, (str, os.PathLike)) and not options.get("name"):
+        options["name"] = Path(model).stem
     profiles = profiles_of(network, shapes)
     return builder.build(network, builder.BuildOptions(profiles=profiles, **options))
 

@@ -43,6 +43,7 @@ def test_models_in_every_form(tmp_path: Path, images: np.ndarray) -> None:
     shapes = {"image": (3, 1, 8, 8)}
     results = [tensorwright.build(model, shapes=shapes, **QUICK)(images)
                for model in (path, str(path), MODEL, onnx.load_from_string(MODEL))]
+    assert tensorwright.build(path, shapes=shapes, **QUICK).name == "digits"
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
     engine = tensorwright.build(adder(), shapes={"x": ((1, 1), (2, 3), (4, 5))}, name="mine", **QUICK)

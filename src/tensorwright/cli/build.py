@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="ONNX file")
     parser.add_argument("-o", "--output", type=Path, metavar="PLAN",
                         help="plan to write (default: the model's name, .plan)")
-    parser.add_argument("--name", help="name of the engine (default: the graph's)")
+    parser.add_argument("--name", help="name of the engine (default: the model's)")
     add_build_arguments(parser)
 
 
