@@ -78,6 +78,10 @@ def load_strided(f: Function, type_: str, pointer: str, stride: str, lanes: int,
         return f.splat(vec, f.load(type_, pointer))
     if stride == str(_BYTES[type_]):
         return f.load(vec, pointer) if mask is None else f.masked_load(vec, pointer, mask)
+    if stride == str(2 * _BYTES[type_]) and mask is None:             # two loads, no element beyond the last is touched
+        low, high = f.load(vec, pointer), f.load(vec, f.at(pointer, (lanes - 1) * _BYTES[type_]))
+        order = ", ".join(f"i32 {2 * i if 2 * i < lanes else 2 * i + 1}" for i in range(lanes))
+        return f.set(f"shufflevector {vec} {low}, {vec} {high}, <{lanes} x i32> <{order}>")
     steps = "<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">"
     offsets = f.op("mul", f"<{lanes} x i64>", steps, f.splat(f"<{lanes} x i64>", stride))
     return load_at(f, type_, pointer, offsets, lanes, mask)
