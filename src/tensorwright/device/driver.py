@@ -1,4 +1,4 @@
-"""The native code that walks a table of phases, alone or as a team of threads: LLVM IR text, made once per process.
+"""The native code that walks a table of phases: LLVM IR text, compiled once per process.
 
 A table is an array of phases, PHASE_BYTES each, of 64-bit words:
 
@@ -7,26 +7,6 @@ A table is an array of phases, PHASE_BYTES each, of 64-bit words:
     2  dims          its array of numbers
     3  chunks        amount of work, split into one part per thread
     4  flags         SERIAL: part 0 is all of it
-
-A team works through it in groups of phases: `groups` is an array of (first phase, number of phases); null stands for
-groups of one phase. The parts of a group may run at the same time; a group begins when the one before it is done.
-
-A part is done by whoever claims it: its own thread, which comes first unless the system has it waiting for a core, or
-a thread that is through with its own part and finds the other's unclaimed. So a team is never slower than its running
-threads: a worker that still wakes up, or was preempted, is only waited for if it holds a part.
-
-A team's memory is TEAM_BYTES, each item on its own cache line:
-
-      0  word        (number of the run << 17) | WRITING while the job is being written | threads taking part
-     64  counter     of parts done, in all runs; only grows
-    128  job         table, groups, number of groups, counter's value before the run, pauses before stealing
-    192  sleepers    workers about to sleep, or asleep, on `word`
-    256  claims      one per thread: (number of the run << 24) + group whose part is still to be claimed
-
-Why late workers do no harm: they copy the job and look at word again (a seqlock); they touch the table only after they
-claimed a part, which works only while the run waits for it; claims and the counter never return to an old value.
-A worker about to sleep counts itself in sleepers, then sleeps unless word has changed; the caller changes word, then
-looks at sleepers. Both orders are sequentially consistent: one of them always sees the other.
 """
 
 from __future__ import annotations
@@ -37,29 +17,9 @@ from collections.abc import Callable
 from functools import cache
 
 from . import cpu
+from .team_code import LOAD_PHASE, NEVER, STEAL_AFTER, TEAM, caller, share, sleep
 
 PHASE_BYTES = 40
-SERIAL = 1
-MAX_THREADS = 1024
-TEAM_BYTES = 256 + 64 * MAX_THREADS
-MAX_GROUPS = (1 << 24) - 1
-WRITING = 1 << 16
-STOP = 0xFFFF                                       # this many threads: the workers leave
-STEAL_AFTER = 24                                    # pauses after which an unclaimed part of another's is taken
-NEVER = -1                                          # when timing: the thread with the clock is to see every group end
-YIELD_AFTER = 2000                                  # pauses after which a waiting thread yields its core
-
-_LOAD_PHASE = """
-  %at = mul i64 %i, 40
-  %p = getelementptr i8, ptr %table, i64 %at
-  %f = load ptr, ptr %p, align 8
-  %p1 = getelementptr i8, ptr %p, i64 8
-  %args = load ptr, ptr %p1, align 8
-  %p2 = getelementptr i8, ptr %p, i64 16
-  %dims = load ptr, ptr %p2, align 8
-  %p3 = getelementptr i8, ptr %p, i64 24
-  %chunks = load i64, ptr %p3, align 8
-"""
 
 
 def _stamp(clock: int) -> tuple[str, str]:
@@ -81,7 +41,7 @@ entry:
   br i1 %some, label %phase, label %done
 phase:
   %i = phi i64 [0, %entry], [%next, %tail]
-{_LOAD_PHASE}
+{LOAD_PHASE}
   %any = icmp sgt i64 %chunks, 0
   br i1 %any, label %launch, label %tail
 launch:
@@ -98,261 +58,8 @@ done:
 """
 
 
-def _share(name: str, parameter: str, after: str) -> str:
-    """What each thread of a team does: its part of every group, and others' if they do not come."""
-    return f"""
-define void @{name}(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %team, i64 %ticket,
-                    i64 %base, i64 %patience{parameter}) nounwind {{
-entry:
-  %counter = getelementptr i8, ptr %team, i64 64
-  %mine_at = shl i64 %tid, 6
-  %claims = getelementptr i8, ptr %team, i64 256
-  %mine = getelementptr i8, ptr %claims, i64 %mine_at
-  br label %group
-group:
-  %i = phi i64 [0, %entry], [%next, %over]
-  %target = phi i64 [%base, %entry], [%reached, %over]
-  %reached = add i64 %target, %T
-  %now = add i64 %ticket, %i
-  %got = call i1 @tw_claim(ptr %mine, i64 %now)
-  br i1 %got, label %work, label %wait
-work:
-  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %tid, i64 %tid, i64 %T)
-  %old = atomicrmw add ptr %counter, i64 1 acq_rel
-  br label %wait
-wait:
-  %n = phi i64 [0, %group], [0, %work], [%more, %pause], [%more, %stolen], [%rest, %yield]
-  %done_parts = load atomic i64, ptr %counter acquire, align 64
-  %all = icmp sge i64 %done_parts, %reached
-  br i1 %all, label %over, label %check
-check:
-  %more = add i64 %n, 1
-  %steal = icmp eq i64 %n, %patience
-  br i1 %steal, label %look, label %check_tired
-check_tired:
-  %tired = icmp ugt i64 %n, {YIELD_AFTER}
-  br i1 %tired, label %yield, label %pause
-pause:
-  PAUSE
-  br label %wait
-yield:
-  call i32 @sched_yield()
-  %rest = sub i64 %n, 20
-  br label %wait
-look:
-  br label %other
-other:
-  %u = phi i64 [0, %look], [%u_next, %other_done]
-  %their_at = shl i64 %u, 6
-  %their = getelementptr i8, ptr %claims, i64 %their_at
-  %taken = call i1 @tw_claim(ptr %their, i64 %now)
-  br i1 %taken, label %help, label %other_done
-help:
-  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %u, i64 %tid, i64 %T)
-  %old_help = atomicrmw add ptr %counter, i64 1 acq_rel
-  br label %other_done
-other_done:
-  %u_next = add i64 %u, 1
-  %others = icmp slt i64 %u_next, %T
-  br i1 %others, label %other, label %stolen
-stolen:
-  br label %wait
-over:
-{after}
-  %next = add i64 %i, 1
-  %again = icmp slt i64 %next, %count
-  br i1 %again, label %group, label %done
-done:
-  ret void
-}}
-"""
-
-
-def _caller(name: str, share: str, patience: int, parameter: str, argument: str, first: str) -> str:
-    """Publish a job, wake who sleeps, take part as thread 0. 0 < count, 0 < T."""
-    return f"""
-define void @{name}(ptr %team, ptr %table, ptr %groups, i64 %count, i64 %T{parameter}) nounwind {{
-entry:
-{first}  %counter = getelementptr i8, ptr %team, i64 64
-  %job = getelementptr i8, ptr %team, i64 128
-  %job1 = getelementptr i8, ptr %team, i64 136
-  %job2 = getelementptr i8, ptr %team, i64 144
-  %job3 = getelementptr i8, ptr %team, i64 152
-  %job4 = getelementptr i8, ptr %team, i64 160
-  %sleepers = getelementptr i8, ptr %team, i64 192
-  %claims = getelementptr i8, ptr %team, i64 256
-  %base = load atomic i64, ptr %counter acquire, align 8
-  %old = load atomic i64, ptr %team monotonic, align 8
-  %run = lshr i64 %old, 17
-  %next = add i64 %run, 1
-  %shifted = shl i64 %next, 17
-  %word = or i64 %shifted, %T
-  %writing = or i64 %word, {WRITING}
-  %ticket = shl i64 %next, 24
-  store atomic i64 %writing, ptr %team monotonic, align 8
-  fence seq_cst
-  store atomic ptr %table, ptr %job monotonic, align 8
-  store atomic ptr %groups, ptr %job1 monotonic, align 8
-  store atomic i64 %count, ptr %job2 monotonic, align 8
-  store atomic i64 %base, ptr %job3 monotonic, align 8
-  store atomic i64 {patience}, ptr %job4 monotonic, align 8
-  br label %open
-open:
-  %u = phi i64 [0, %entry], [%u_next, %open]
-  %at = shl i64 %u, 6
-  %claim = getelementptr i8, ptr %claims, i64 %at
-  store atomic i64 %ticket, ptr %claim monotonic, align 8
-  %u_next = add i64 %u, 1
-  %others = icmp slt i64 %u_next, %T
-  br i1 %others, label %open, label %publish
-publish:
-  store atomic i64 %word, ptr %team seq_cst, align 8
-  %asleep = load atomic i64, ptr %sleepers seq_cst, align 8
-  %any = icmp ne i64 %asleep, 0
-  br i1 %any, label %wake, label %go
-wake:
-  call void @tw_wake(ptr %team)
-  br label %go
-go:
-  call void @{share}(ptr %table, ptr %groups, i64 %count, i64 0, i64 %T, ptr %team, i64 %ticket, i64 %base,
-                     i64 {patience}{argument})
-  ret void
-}}
-"""
-
-
-_TEAM = f"""
-define i1 @tw_claim(ptr %claim, i64 %now) nounwind {{
-entry:
-  %seen = load atomic i64, ptr %claim monotonic, align 64
-  %free = icmp eq i64 %seen, %now
-  br i1 %free, label %try, label %no
-try:
-  %after = add i64 %now, 1
-  %pair = cmpxchg ptr %claim, i64 %now, i64 %after acq_rel monotonic
-  %won = extractvalue {{ i64, i1 }} %pair, 1
-  ret i1 %won
-no:
-  ret i1 false
-}}
-
-define void @tw_part(ptr %table, ptr %groups, i64 %group, i64 %part, i64 %tid, i64 %T) nounwind {{
-entry:
-  %single = icmp eq ptr %groups, null
-  br i1 %single, label %begin, label %find
-find:
-  %group_at = shl i64 %group, 4
-  %g = getelementptr i8, ptr %groups, i64 %group_at
-  %from = load i64, ptr %g, align 8
-  %g1 = getelementptr i8, ptr %g, i64 8
-  %length = load i64, ptr %g1, align 8
-  br label %begin
-begin:
-  %first = phi i64 [%group, %entry], [%from, %find]
-  %phases = phi i64 [1, %entry], [%length, %find]
-  %last = add i64 %first, %phases
-  %is_first = icmp eq i64 %part, 0
-  %after_part = add i64 %part, 1
-  br label %phase
-phase:
-  %i = phi i64 [%first, %begin], [%next, %tail]
-{_LOAD_PHASE}
-  %p4 = getelementptr i8, ptr %p, i64 32
-  %flags = load i64, ptr %p4, align 8
-  %serial_bit = and i64 %flags, {SERIAL}
-  %serial = icmp ne i64 %serial_bit, 0
-  br i1 %serial, label %all_or_nothing, label %split
-all_or_nothing:
-  %whole = select i1 %is_first, i64 %chunks, i64 0
-  br label %work
-split:
-  %low = mul i64 %chunks, %part
-  %high = mul i64 %chunks, %after_part
-  %b = udiv i64 %low, %T
-  %e = udiv i64 %high, %T
-  br label %work
-work:
-  %begin_ = phi i64 [0, %all_or_nothing], [%b, %split]
-  %end_ = phi i64 [%whole, %all_or_nothing], [%e, %split]
-  %any = icmp slt i64 %begin_, %end_
-  br i1 %any, label %launch, label %tail
-launch:
-  call void %f(ptr %args, ptr %dims, i64 %begin_, i64 %end_, i64 %tid)
-  br label %tail
-tail:
-  %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %last
-  br i1 %more, label %phase, label %done
-done:
-  ret void
-}}
-
-define void @tw_worker(ptr %team, i64 %tid, i64 %first, i64 %spins) nounwind {{
-entry:
-  %job = getelementptr i8, ptr %team, i64 128
-  %job1 = getelementptr i8, ptr %team, i64 136
-  %job2 = getelementptr i8, ptr %team, i64 144
-  %job3 = getelementptr i8, ptr %team, i64 152
-  %job4 = getelementptr i8, ptr %team, i64 160
-  br label %look
-look:
-  %n = phi i64 [0, %entry], [%more, %pause], [0, %sleep], [0, %fresh], [0, %part], [%n, %copy]
-  %seen = phi i64 [%first, %entry], [%seen, %pause], [%seen, %sleep], [%word, %fresh], [%word, %part], [%seen, %copy]
-  %word = load atomic i64, ptr %team acquire, align 64
-  %same = icmp eq i64 %word, %seen
-  %writing_bit = and i64 %word, {WRITING}
-  %writing = icmp ne i64 %writing_bit, 0
-  %nothing = or i1 %same, %writing
-  br i1 %nothing, label %idle, label %new
-idle:
-  %tired = icmp ugt i64 %n, %spins
-  br i1 %tired, label %sleep, label %pause
-pause:
-  PAUSE
-  %more = add i64 %n, 1
-  br label %look
-sleep:
-  call void @tw_sleep(ptr %team, i64 %seen)
-  br label %look
-new:
-  %T = and i64 %word, 65535
-  %stop = icmp eq i64 %T, {STOP}
-  br i1 %stop, label %leave, label %fresh
-fresh:
-  %mine = icmp slt i64 %tid, %T
-  br i1 %mine, label %copy, label %look
-copy:
-  %table = load atomic ptr, ptr %job monotonic, align 8
-  %groups = load atomic ptr, ptr %job1 monotonic, align 8
-  %count = load atomic i64, ptr %job2 monotonic, align 8
-  %base = load atomic i64, ptr %job3 monotonic, align 8
-  %patience = load atomic i64, ptr %job4 monotonic, align 8
-  fence acquire
-  %still = load atomic i64, ptr %team monotonic, align 64
-  %whole = icmp eq i64 %still, %word
-  br i1 %whole, label %part, label %look
-part:
-  %run = lshr i64 %word, 17
-  %ticket = shl i64 %run, 24
-  call void @tw_share(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %team, i64 %ticket, i64 %base,
-                      i64 %patience)
-  br label %look
-leave:
-  ret void
-}}
-
-define void @tw_stop(ptr %team) nounwind {{
-  %old = load atomic i64, ptr %team monotonic, align 8
-  %run = lshr i64 %old, 17
-  %next = add i64 %run, 1
-  %shifted = shl i64 %next, 17
-  %word = or i64 %shifted, {STOP}
-  store atomic i64 %word, ptr %team seq_cst, align 8
-  call void @tw_wake(ptr %team)
-  ret void
-}}
-
-define void @tw_pauses(i64 %count) nounwind {{
+_REST = """
+define void @tw_pauses(i64 %count) nounwind {
 entry:
   br label %turn
 turn:
@@ -363,9 +70,9 @@ turn:
   br i1 %again, label %turn, label %done
 done:
   ret void
-}}
+}
 
-define void @tw_repeat(ptr %table, i64 %count, i64 %times) nounwind {{
+define void @tw_repeat(ptr %table, i64 %count, i64 %times) nounwind {
 entry:
   br label %again
 again:
@@ -376,40 +83,9 @@ again:
   br i1 %more, label %again, label %done
 done:
   ret void
-}}
+}
 
-declare i32 @sched_yield()
 declare i32 @clock_gettime(i32, ptr)
-"""
-
-
-def _sleep(futex: int | None) -> str:
-    """tw_sleep(team, seen): return once word may differ from seen. tw_wake(team): wake all who sleep there."""
-    if futex is None:
-        return """
-declare i32 @usleep(i32)
-define void @tw_sleep(ptr %team, i64 %seen) nounwind {
-  call i32 @usleep(i32 100)
-  ret void
-}
-define void @tw_wake(ptr %team) nounwind {
-  ret void
-}
-"""
-    return f"""
-declare i64 @syscall(i64, ...)
-define void @tw_sleep(ptr %team, i64 %seen) nounwind {{
-  %sleepers = getelementptr i8, ptr %team, i64 192
-  atomicrmw add ptr %sleepers, i64 1 seq_cst
-  %low = trunc i64 %seen to i32
-  call i64 (i64, ...) @syscall(i64 {futex}, ptr %team, i32 128, i32 %low, ptr null, ptr null, i32 0)
-  atomicrmw sub ptr %sleepers, i64 1 seq_cst
-  ret void
-}}
-define void @tw_wake(ptr %team) nounwind {{
-  call i64 (i64, ...) @syscall(i64 {futex}, ptr %team, i32 129, i32 2147483647, ptr null, ptr null, i32 0)
-  ret void
-}}
 """
 
 
@@ -421,10 +97,10 @@ def text(triple: str, linux: bool) -> str:
                           ("call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)"))
     return "".join([
         _alone("tw_run_alone", "", "", ""), _alone("tw_time_alone", ", ptr %stamps", first, after),
-        _share("tw_share", "", ""), _share("tw_time_share", ", ptr %stamps", after),
-        _caller("tw_run_team", "tw_share", STEAL_AFTER, "", "", ""),
-        _caller("tw_time_team", "tw_time_share", NEVER, ", ptr %stamps", ", ptr %stamps", first),
-        _TEAM, declaration, _sleep((202 if x86 else 98) if linux else None)]).replace("  PAUSE\n", f"  {pause}\n")
+        share("tw_share", "", ""), share("tw_time_share", ", ptr %stamps", after),
+        caller("tw_run_team", "tw_share", STEAL_AFTER, "", "", ""),
+        caller("tw_time_team", "tw_time_share", NEVER, ", ptr %stamps", ", ptr %stamps", first),
+        TEAM, _REST, declaration, sleep((202 if x86 else 98) if linux else None)]).replace("  PAUSE\n", f"  {pause}\n")
 
 
 @cache

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from .driver import MAX_GROUPS, PHASE_BYTES, SERIAL
+from .driver import PHASE_BYTES
 from .team import team
+from .team_code import MAX_GROUPS, SERIAL
 
 _MOST_CHUNKS = 1 << 48                       # chunks · threads stays below 2^63
 

@@ -17,13 +17,14 @@ from ctypes import addressof, c_char, c_int64, c_void_p
 from .. import settings
 from ..errors import DeviceError
 from . import cpu, driver
+from .team_code import MAX_THREADS, TEAM_BYTES
 
 
 class Team:
     """size: threads that can work at once, the caller included; grows on request. All methods are thread-safe."""
 
     def __init__(self, size: int = 1, spin_microseconds: int | None = None) -> None:
-        self.memory = mmap.mmap(-1, max(mmap.PAGESIZE, driver.TEAM_BYTES))
+        self.memory = mmap.mmap(-1, max(mmap.PAGESIZE, TEAM_BYTES))
         self.address = addressof(c_char.from_buffer(self.memory))
         self.busy = threading.Lock()
         self.workers: list[threading.Thread] = []
@@ -43,15 +44,14 @@ class Team:
 
     def grow(self, size: int) -> None:
         """Start workers until `size` threads can work. Fewer, with a warning, when the system gives no more."""
-        if size > driver.MAX_THREADS:
-            raise DeviceError(f"a team of {size} threads was asked for, {driver.MAX_THREADS} are possible")
+        if size > MAX_THREADS:
+            raise DeviceError(f"a team of {size} threads was asked for, {MAX_THREADS} are possible")
         if size <= self.size:
             return
-        work = driver.function("tw_worker", c_void_p, c_int64, c_int64, c_int64)
         with self.busy:
             seen = int.from_bytes(self.memory[:8], "little")
             while self.size < size and not self.closed:
-                thread = threading.Thread(target=work, args=(self.address, self.size, seen, self.spins), daemon=True,
+                thread = threading.Thread(target=self._work, args=(self.size, seen), daemon=True,
                                           name=f"tensorwright-{self.size}")
                 try:
                     thread.start()
@@ -59,6 +59,11 @@ class Team:
                     warnings.warn(f"tensorwright runs on {self.size} threads instead of {size}: {error}", stacklevel=3)
                     return
                 self.workers.append(thread)
+
+    def _work(self, number: int, seen: int) -> None:
+        """A worker's life. Its reference to the team keeps the memory that it looks at."""
+        work = driver.function("tw_worker", c_void_p, c_int64, c_int64, c_int64)
+        work(self.address, number, seen, self.spins)
 
     def run(self, table: int, count: int, threads: int, groups: int = 0, group_count: int = 0) -> None:
         """Run `count` phases at address `table`: on `threads` threads if the team is free, else on this one.
@@ -122,7 +127,7 @@ _making = threading.Lock()
 
 def default_threads() -> int:
     """TENSORWRIGHT_THREADS, else the cores this process may use."""
-    return min(settings.threads() or cpu.usable_cores(), driver.MAX_THREADS)
+    return min(settings.threads() or cpu.usable_cores(), MAX_THREADS)
 
 
 def team(threads: int = 1) -> Team:
