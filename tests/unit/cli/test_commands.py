@@ -67,6 +67,12 @@ def test_build_tells_what_it_made(folder: Path, capsys: pytest.CaptureFixture[st
     assert "digits.plan" in out and "not verified" in out and "passes" in err
 
 
+def test_a_build_that_is_not_exact_enough_writes_no_plan(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("build", folder / "digits.onnx", "-o", folder / "strict.plan", "--tune-budget", 0, "--tolerance", 1e-15)
+    _, err = wright(capsys, *arguments, *SHAPES, code=FAILED)
+    assert "VerificationError" in err and not (folder / "strict.plan").exists()
+
+
 def test_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = folder / "results"
     told = answer(capsys, "run", folder / "digits.plan", "--input", f"image={folder}/images.npy", "-o", results)

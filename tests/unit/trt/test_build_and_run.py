@@ -391,3 +391,54 @@ def test_a_permitted_precision_is_noted_not_used(log: Log) -> None:
     config.set_flag(trt.BuilderFlag.FP16)
     assert builder.build_serialized_network(small(builder), config)
     assert any(severity is trt.Logger.WARNING and "FP16" in msg for severity, msg in log.lines)
+
+
+def convolve(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) with (K, C, 5, 5), no padding: a sum over window positions."""
+    p = x.shape[2] - 4
+    y = sum(np.einsum("nchw,kc->nkhw", x[:, :, r:r + p, s:s + p], w[:, :, r, s]) for r in range(5) for s in range(5))
+    return np.asarray(y) + b[:, None, None]
+
+
+def halve(x: np.ndarray) -> np.ndarray:
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
+
+
+def test_a_convolutional_network_by_hand(log: Log) -> None:
+    """The usual first network: two convolutions with pooling, two fully connected layers as matrix products."""
+    rng = np.random.default_rng(0)
+    shapes = {"c1": (8, 1, 5, 5), "c2": (16, 8, 5, 5), "f1": (32, 256), "f2": (10, 32)}
+    w = {n: (rng.standard_normal(s) / np.sqrt(np.prod(s[1:]))).astype(np.float32) for n, s in shapes.items()}
+    b = {n: rng.standard_normal(s[0], dtype=np.float32) for n, s in shapes.items()}
+    with trt.Builder(log) as builder, builder.create_network() as network, builder.create_builder_config() as config:
+        config.builder_optimization_level = 0
+        x = network.add_input(name="image", dtype=trt.float32, shape=(2, 1, 28, 28))
+        for name in ("c1", "c2"):
+            conv = network.add_convolution_nd(input=x, num_output_maps=len(b[name]), kernel_shape=(5, 5),
+                                              kernel=w[name], bias=b[name])
+            conv.stride_nd = (1, 1)
+            pool = network.add_pooling_nd(input=conv.get_output(0), type=trt.PoolingType.MAX, window_size=(2, 2))
+            pool.stride_nd = trt.Dims2(2, 2)
+            x = pool.get_output(0)
+        for name in ("f1", "f2"):
+            flat = network.add_shuffle(x)
+            flat.reshape_dims = trt.Dims2(2, shapes[name][1])
+            weights = network.add_constant(trt.Dims2(*shapes[name]), w[name])
+            product = network.add_matrix_multiply(flat.get_output(0), trt.MatrixOperation.NONE, weights.get_output(0),
+                                                  trt.MatrixOperation.TRANSPOSE)
+            bias = network.add_constant(trt.Dims2(1, shapes[name][0]), b[name])
+            x = network.add_elementwise(product.get_output(0), bias.get_output(0),
+                                        trt.ElementWiseOperation.SUM).get_output(0)
+            if name == "f1":
+                x = network.add_activation(input=x, type=trt.ActivationType.RELU).get_output(0)
+        softmax = network.add_softmax(x)
+        softmax.axes = 1 << 1
+        softmax.get_output(0).name = "prob"
+        network.mark_output(tensor=softmax.get_output(0))
+        engine = trt.Runtime(log).deserialize_cuda_engine(builder.build_serialized_network(network, config))
+    assert engine, log.errors()
+    image = rng.standard_normal((2, 1, 28, 28), dtype=np.float32)
+    y = halve(convolve(halve(convolve(image, w["c1"], b["c1"])), w["c2"], b["c2"])).reshape(2, 256)
+    y = np.exp(np.maximum(y @ w["f1"].T + b["f1"], 0) @ w["f2"].T + b["f2"])
+    np.testing.assert_allclose(execute(engine, image=image)["prob"], y / y.sum(1, keepdims=True), rtol=1e-4, atol=1e-6)
