@@ -1,4 +1,4 @@
-"""Control flow. An If with a constant condition is inlined by the graph importer; the rest are host steps."""
+"""Operators that are always host steps, and why. Control flow that constants decide is unrolled by `unroll`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from .registry import operator
 from .values import Decline, Value
 
 REASONS = {
-    "Loop": "the number of iterations is known at run time only",
-    "Scan": "its body is a graph",
     "NonZero": "the output's size depends on the data",
     "Unique": "the output's size depends on the data",
     "Compress": "the output's size depends on the data",

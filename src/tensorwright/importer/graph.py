@@ -17,6 +17,7 @@ from .inputs import Shapes, input_types
 from .layers import LayerWriter
 from .node import Node
 from .registry import ANY_TYPE, LOWERINGS, SHAPE_RULES
+from .unroll import control_flow
 from .values import COMPUTABLE, Decline, Value, constant
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class GraphImporter:
     def network(self, shapes: Shapes) -> Network:
         graph = self.proto.graph
         opsets = opset_versions(self.proto.opset_import or [])
+        check_version(opsets)
         stored = {t.name for t in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
         types = input_types([i for i in graph.input if i.name not in stored], shapes)
         frame = Frame(opsets, {})
@@ -162,8 +164,8 @@ class GraphImporter:
             if (result := self.shape_value(node)) is not None:
                 return result, "native"
             try:
-                if (branch := self.branch(node, frame)) is not None:
-                    return branch, "native"
+                if (inline := self.unrolled(node, frame)) is not None:
+                    return inline, "native"
                 if (direct := self.native(node)) is not None:
                     return direct, "native"
             except Decline as declined:
@@ -180,7 +182,7 @@ class GraphImporter:
                     reason = "its expansion needs a host step"
                 except TensorwrightError as error:
                     reason = f"its expansion does not fit: {error.what}"
-        return self.host(node, frame, reason), "host"
+        return self.host(node, frame, reason)
 
     def unique(self, name: str) -> str:
         result, n = name, 1
@@ -214,18 +216,15 @@ class GraphImporter:
         result = lowering(node)
         return result if isinstance(result, tuple) else (result,)
 
-    def branch(self, node: Node, frame: Frame) -> tuple[Value | None, ...] | None:
-        """An If whose condition is constant is its branch."""
-        if node.op_type != "If":
-            return None
-        condition = node[0].array
-        if condition is None or condition.size != 1:
-            raise Decline("which branch is taken is known at run time only")
-        if frame.depth >= DEEPEST:
-            raise ModelError(f"branches are nested more than {DEEPEST} deep")
-        graph = node.graph("then_branch" if condition.reshape(())[()] else "else_branch")
-        inner = replace(frame, scope=dict(frame.scope), depth=frame.depth + 1)
-        return tuple(self.graph(graph, inner))
+    def unrolled(self, node: Node, frame: Frame) -> tuple[Value | None, ...] | None:
+        """Control flow that constants and shapes decide: the bodies' layers, in line."""
+        def run(graph: onnx.GraphProto, given: Mapping[str, Value]) -> list[Value]:
+            if frame.depth >= DEEPEST:
+                raise ModelError(f"graphs are nested more than {DEEPEST} deep")
+            inner = replace(frame, scope={**frame.scope, **given}, depth=frame.depth + 1,
+                            origin=frame.origin or node.origin, name=node.name)
+            return self.graph(graph, inner)
+        return control_flow(node, run)
 
     def expanded(self, proto: onnx.NodeProto, imports: Iterable[onnx.OperatorSetIdProto],
                  nodes: Sequence[onnx.NodeProto], body: onnx.FunctionProto, inputs: Sequence[Value | None], name: str,
@@ -245,7 +244,8 @@ class GraphImporter:
         return tuple(self.value(o, inner, "function output") if w else None
                      for o, w in zip(body.output, wanted, strict=False))
 
-    def host(self, node: Node, frame: Frame, reason: str) -> tuple[Value | None, ...]:
+    def host(self, node: Node, frame: Frame, reason: str) -> tuple[tuple[Value | None, ...], str]:
+        """The outputs of a host step, or its results where all its inputs are constants."""
         captured = {n: self.value(n, frame, "captured value") for n in captured_names(node.proto)}
         foreign = domains_of(node.proto) - set(STANDARD)
         functions = self.proto.functions if foreign else ()
@@ -253,10 +253,20 @@ class GraphImporter:
         operands = [*node.inputs, *captured.values()]
         if (folded := self.writer.folded_host(op, operands, random=node.op_type in RANDOM)) is not None:
             made = iter(folded)
-            return tuple(next(made) if name else None for name in node.proto.output)
+            return tuple(next(made) if name else None for name in node.proto.output), "native"
         made = iter(self.writer.add_host(op, operands, types, node.name, node.origin))
         self.ways.reasons[node.origin] = reason
-        return tuple(next(made) if name else None for name in node.proto.output)
+        return tuple(next(made) if name else None for name in node.proto.output), "host"
+
+
+def check_version(opsets: Mapping[str, int]) -> None:
+    """UnsupportedError for operator sets that the installed onnx package does not define."""
+    import onnx
+    newest = onnx.defs.onnx_opset_version()
+    version = max((opsets[d] for d in STANDARD if d in opsets), default=0)
+    if version > newest:
+        raise UnsupportedError(f"the model uses operator set {version}, the newest known is {newest}",
+                               try_="update the onnx package, or export with an older operator set")
 
 
 def is_host(op: object) -> bool:
