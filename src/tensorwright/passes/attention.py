@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..dims import Dim
 from ..dtypes import DType
-from ..ir import Layer, TensorType
+from ..ir import TensorType
 from ..ir.pattern import Operand, Refusal, Term, Value, node, term
-from ..ops import Attention, MatMul, Pointwise, Softmax, Transpose
-from ..ops.expr import Apply, Const, Expr, In, operands
-from ..ops.rules import broadcast_shapes
+from ..ops import Attention, Iota, MatMul, Pointwise, Reshape, Softmax, Transpose
+from ..ops.expr import Apply, Const, Expr, In
 from .graph import Graph
 from .rewrite import rewrite
-from .simplify import call, number
-from .tidy import tidy
+from .scores import FLOATS, HIDDEN, Scores, mask_operand, scores
+from .simplify import call, is_number, number
 from .view import Leaves
-
-#: An additive mask that keeps scores this far down leaves them no weight in float32.
-HIDDEN = -1e4
-FLOATS = frozenset({DType.float16, DType.bfloat16, DType.float32})
-
-
-@dataclass(frozen=True)
-class Scores:
-    """scale · (q @ k) + mask, as found before the softmax. product: the MatMul layer. masks: added, or None."""
-
-    product: Layer
-    scale: float
-    additive: Expr | None = None
-    keep: Expr | None = None
 
 
 @rewrite(node(MatMul, node((Softmax, Pointwise), name="weights"), "v", name="y"))
@@ -53,30 +38,49 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
         return None
     (before,) = softmax.inputs
     assert before is not None
-    leaves = Leaves(graph)
-    found = _scores(leaves, before.name, softmax.shape)
-    if found is None:
+    merged = before.layer is not None and isinstance(before.op, Reshape)
+    source = before.inputs[0] if merged else before
+    assert source is not None
+    if source.rank < 2 or source.shape[-2:] != softmax.shape[-2:]:
         return None
-    if isinstance(found, Refusal):
+    leaves = Leaves(graph)
+    found = scores(leaves, source.name, source.shape)
+    if not isinstance(found, Scores):
         return found
     if _read_elsewhere(weights, softmax):
         return Refusal("the weights have another reader")
-    if Value(graph, found.product.outputs[0]).shape != softmax.shape:
+    if merged and before.readers > 1:
+        return Refusal("the scores have another reader")
+    product = Value(graph, found.product.outputs[0])
+    if (*(found.lead or product.shape[:-2]), *product.shape[-2:]) != source.shape:
         return Refusal("the mask makes the scores larger")
     (q, q_scale), (k, k_scale) = (_unscaled(graph, name or "") for name in found.product.inputs)
-    perm = (*range(k.rank - 2), k.rank - 1, k.rank - 2)
     if min(q.rank, k.rank) < 2:
         return None
-    mask = _mask(graph, leaves, found, softmax)
     scale = found.scale * q_scale * k_scale
-    if mask is not None and scale != 0 and not math.isfinite(scale):
+    mask = _mask(leaves, found)
+    if mask is not None and not math.isfinite(scale):
         return Refusal(f"the scores are scaled by {scale}")
-    attention = Attention(scale)
-    causal = _is_causal(mask)
-    if causal:
-        mask, attention = None, replace(attention, causal=True)
-    inputs: list[Operand] = [q, term(Transpose(perm), k), v, *([mask] if mask is not None else [])]
-    return term(attention, *inputs, type=y.type)
+    causal = _is_causal(mask) or _is_causal_rule(leaves, found, source.shape)
+    if (merged and v.shape[:-2] != softmax.shape[:-2]) or \
+            (found.lead is not None and not q.shape[:-2] == k.shape[:-2] == product.shape[:-2]):
+        return Refusal("reshaped scores belong to broadcast operands")
+    swap = (*range(k.rank - 2), k.rank - 1, k.rank - 2)
+    inputs = [_led(q, found.lead), _led(term(Transpose(swap), k, type=_turned(k)), found.lead),
+              _led(v, source.shape[:-2] if merged else None), *([mask] if mask is not None and not causal else [])]
+    attention = term(Attention(scale, causal), *inputs, type=None if merged else y.type)
+    return term(Reshape(y.shape), attention) if merged else attention
+
+
+def _turned(k: Value) -> TensorType:
+    return TensorType((*k.shape[:-2], k.shape[-1], k.shape[-2]), k.dtype)
+
+
+def _led(x: Value | Term, lead: tuple[Dim, ...] | None) -> Operand:
+    """x in other leading dimensions."""
+    t = x.type
+    assert t is not None
+    return x if lead is None else term(Reshape((*lead, *t.shape[-2:])), x)
 
 
 @rewrite(node(MatMul, "v", node(Transpose, node((Softmax, Pointwise), name="weights"), name="turned"), name="y"))
@@ -141,70 +145,6 @@ def _guarded(y: Value) -> Value | None:
     return None if name is None else Value(y.graph, name)
 
 
-def _scores(leaves: Leaves, value: str, shape: tuple) -> Scores | Refusal | None:
-    """value as scale·(q @ k) + mask; None when it is something else."""
-    graph = leaves.graph
-    layer = graph.producer(value)
-    t = graph.tensor(value)
-    if layer is None or t is None or t.rank != len(shape) or not isinstance(layer.op, (MatMul, Pointwise)):
-        return None
-    if isinstance(layer.op, MatMul):
-        found: Scores | Refusal | None = Scores(layer, 1.0)
-    else:
-        e = leaves.of_layer(value)
-        found = None if e is None else _peel(leaves, e, shape)
-    if isinstance(found, Scores) and (len(graph.readers(value)) > 1 or graph.is_output(value)):
-        return Refusal("the scores have another reader")
-    return found
-
-
-def _peel(leaves: Leaves, e: Expr, shape: tuple) -> Scores | Refusal | None:
-    name = leaves.name(e)
-    if name is not None:
-        return _scores(leaves, name, shape)
-    if not isinstance(e, Apply):
-        return None
-    if e.fn == "cast" and {e.dtype, e.args[0].dtype} <= FLOATS:
-        return _peel(leaves, e.args[0], shape)
-    if e.fn in ("mul", "div"):
-        for x, c in (e.args, e.args[::-1])[: 2 if e.fn == "mul" else 1]:
-            if isinstance(c, Const):
-                found = _peel(leaves, x, shape)
-                if not isinstance(found, Scores):
-                    return found
-                if found.additive is not None or found.keep is not None:
-                    return Refusal("scores are scaled after the mask is applied")
-                return replace(found, scale=found.scale * c.value if e.fn == "mul" else found.scale / c.value)
-    if e.fn == "add":
-        for x, mask in (e.args, e.args[::-1]):
-            found = _peel(leaves, x, shape)
-            if isinstance(found, Scores):
-                if found.keep is not None:
-                    return Refusal("a mask is added after scores were replaced")
-                return replace(found, additive=mask if found.additive is None else call("add", found.additive, mask))
-            if found is not None:
-                return found
-    if e.fn == "where":
-        keep, x, fill = e.args
-        for condition, scores, hidden in ((keep, x, fill), (call("not", keep), fill, x)):
-            if isinstance(hidden, Const):
-                found = _peel(leaves, scores, shape)
-                return _hide(found, condition, hidden) if isinstance(found, Scores) else found
-    return None
-
-
-def _hide(found: Scores, keep: Expr, hidden: Const) -> Scores | Refusal:
-    """Scores of which those not kept are replaced by a number."""
-    if hidden.value == -math.inf:
-        return replace(found, keep=keep if found.keep is None else call("and", found.keep, keep))
-    if hidden.value > HIDDEN:
-        return Refusal(f"hidden scores are {hidden.value:g}, which leaves them some weight")
-    if found.keep is not None:
-        return Refusal("scores are replaced twice, by different numbers")
-    added = call("where", keep, number(0, hidden), hidden)
-    return replace(found, additive=added if found.additive is None else call("add", found.additive, added))
-
-
 def _unscaled(graph: Graph, name: str) -> tuple[Value, float]:
     """A factor of the product without multiplication by a scalar: (x, c) of x·c. Looks through transposes, too."""
     scale = 1.0
@@ -220,26 +160,12 @@ def _unscaled(graph: Graph, name: str) -> tuple[Value, float]:
         name, scale = leaves.names[x.index], scale * c.value if e.fn == "mul" else scale / c.value
 
 
-def _mask(graph: Graph, leaves: Leaves, found: Scores, softmax: Value) -> Operand:
+def _mask(leaves: Leaves, found: Scores) -> Operand:
     """The mask as one operand: additive, or bool where scores are replaced by −∞."""
     e = found.additive
     if found.keep is not None:
         e = found.keep if e is None else call("where", found.keep, e, number(-math.inf, e))
-    if e is None:
-        return None
-    if isinstance(e, Const):
-        return np.full((1, 1), e.value, e.dtype.numpy)
-    name = leaves.name(e)
-    if name is not None:
-        return Value(graph, name)
-    read = [leaves.names[x.index] for x in operands(e)]
-    shape = broadcast_shapes(*(graph.types[n].shape for n in read))  # type: ignore[union-attr]
-    e, names = tidy(graph, e, leaves.names, shape)
-    if isinstance(e, In):
-        return Value(graph, names[e.index])
-    if all(n in graph.constants for n in names):
-        return Pointwise(e).reference(*(graph.constants[n] for n in names))
-    return term(Pointwise(e), *(Value(graph, n) for n in names), type=TensorType(shape, e.dtype))
+    return None if e is None else mask_operand(leaves, e)
 
 
 def _is_causal(mask: Operand) -> bool:
@@ -254,6 +180,41 @@ def _is_causal(mask: Operand) -> bool:
     if square.dtype == bool:
         return bool(np.all(square == past))
     return bool(np.all(np.where(past, square == 0, square <= HIDDEN)))
+
+
+def _is_causal_rule(leaves: Leaves, found: Scores, shape: tuple[Dim, ...]) -> bool:
+    """Whether the mask is computed from positions alone and keeps keys j ≤ i + T − S of query i."""
+    keep = found.keep
+    if keep is None and found.additive is not None:
+        e = leaves.expanded(found.additive)
+        if isinstance(e, Apply) and e.fn == "where" and is_number(e.args[1], 0) and isinstance(e.args[2], Const) \
+                and e.args[2].value <= HIDDEN:
+            keep = e.args[0]
+        elif isinstance(e, Apply) and e.fn == "where" and is_number(e.args[2], 0) and isinstance(e.args[1], Const) \
+                and e.args[1].value <= HIDDEN and isinstance(e.args[0], Apply):
+            fn = {"lt": "ge", "gt": "le"}.get(e.args[0].fn)
+            keep = call(fn, *e.args[0].args) if fn else None
+    elif found.additive is not None:
+        return False
+    keep = None if keep is None else leaves.expanded(keep)
+    if not isinstance(keep, Apply) or keep.fn not in ("le", "ge"):
+        return False
+    key, query = keep.args if keep.fn == "le" else keep.args[::-1]
+    (j, first_key), (i, first_query) = _ramp(leaves, key), _ramp(leaves, query)
+    S, T = shape[-2:]
+    return (j, i) == (1, 2) and first_query - first_key == T - S
+
+
+def _ramp(leaves: Leaves, e: Expr) -> tuple[int, Dim]:
+    """(axis from the end, first value) of a leaf that counts 0, 1, 2, ... along one axis; axis 0 when it is none."""
+    name = leaves.name(e)
+    layer = leaves.graph.producer(name) if name is not None else None
+    if layer is None or not isinstance(layer.op, Iota):
+        return 0, 0
+    op = layer.op
+    if op.step != 1 or isinstance(op.start, float) or any(d != 1 for a, d in enumerate(op.shape) if a != op.axis):
+        return 0, 0
+    return len(op.shape) - op.axis, op.start
 
 
 ATTENTION = (put_weights_first, recognise_attention)

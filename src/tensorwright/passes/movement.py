@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..dims import Dim, product
 from ..ir.pattern import Refusal, Term, Value, const, node, some, term
-from ..ops import Concat, Expand, Gather, Pointwise, Reshape, Slice, Transpose
+from ..ops import Concat, Expand, Gather, Iota, Pointwise, Reshape, Slice, Transpose
 from .rewrite import rewrite
 from .tidy import covers
 
@@ -22,6 +24,17 @@ def merge_transposes(outer: Value, inner: Value, x: Value) -> Term:
 def merge_reshapes(outer: Value, inner: Value, x: Value) -> Term:
     """reshape(reshape(x)) → reshape(x)"""
     return term(outer.op, x)
+
+
+@rewrite(node(Reshape, node(Iota, name="ramp"), name="y"))
+def make_ramp_in_shape(y: Value, ramp: Value) -> Term | None:
+    """reshape(iota) → iota of that shape, when only axes of one element come and go"""
+    assert isinstance(ramp.op, Iota)
+    axes = [i for i, d in enumerate(y.shape) if d != 1]
+    if [d for d in ramp.shape if d != 1] != [y.shape[i] for i in axes] or len(axes) != 1 or \
+            ramp.shape[ramp.op.axis] == 1:
+        return None
+    return term(replace(ramp.op, shape=y.shape, axis=axes[0]))
 
 
 @rewrite(node(Reshape, node(Transpose, "x", name="moved"), name="y"))
@@ -179,6 +192,6 @@ def slice_instead_of_gather(y: Value, x: Value, indices: Value) -> Term | Refusa
     return cut if indices.rank == 1 else term(Reshape(y.shape), cut)
 
 
-MOVEMENTS = (slice_instead_of_gather, split_before_transpose, merge_transposes, merge_reshapes, merge_expands,
-             merge_slices, slice_one_operand_of_concat, merge_concats, join_adjacent_slices,
+MOVEMENTS = (slice_instead_of_gather, make_ramp_in_shape, split_before_transpose, merge_transposes, merge_reshapes,
+             merge_expands, merge_slices, slice_one_operand_of_concat, merge_concats, join_adjacent_slices,
              drop_expand_before_pointwise)

@@ -216,6 +216,22 @@ def _extreme(e: Apply) -> Expr | None:
     return None
 
 
+def _compare(e: Apply) -> Expr | None:
+    """where(c, 1, 0) = 0 → not c, and alike for every comparison of a choice between constants, or of a cast bool"""
+    chosen, k = e.args
+    if isinstance(k, Const) and isinstance(chosen, Apply):
+        if chosen.fn == "cast" and chosen.args[0].dtype is DType.bool:
+            c, a, b = chosen.args[0], number(1, chosen), number(0, chosen)
+        elif chosen.fn == "where" and isinstance(chosen.args[1], Const) and isinstance(chosen.args[2], Const):
+            c, a, b = chosen.args[0], chosen.args[1], chosen.args[2]
+        else:
+            return None
+        yes, no = (_fold(call(e.fn, v, k, dtype=DType.bool)) for v in (a, b))
+        if isinstance(yes, Const) and isinstance(no, Const):
+            return yes if yes.value == no.value else c if yes.value else call("not", c)
+    return None
+
+
 def _where(e: Apply) -> Expr | None:
     c, a, b = e.args
     if isinstance(c, Const):
@@ -256,6 +272,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "abs": (_idempotent,), "floor": (_idempotent,), "ceil": (_idempotent,), "round": (_idempotent,),
     "trunc": (_idempotent,), "sign": (_idempotent,),
     "and": (_logic,), "or": (_logic,), "xor": (_logic,), "max": (_extreme,), "min": (_extreme,),
+    "eq": (_compare,), "ne": (_compare,), "lt": (_compare,), "le": (_compare,), "gt": (_compare,), "ge": (_compare,),
     "where": (_where,), "cast": (_cast,),
 }
 

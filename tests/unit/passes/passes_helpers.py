@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tensorwright import passes
+from tensorwright import dims, passes
 from tensorwright.dims import Dim, symbol
 from tensorwright.dtypes import DType
 from tensorwright.ir import Network, NetworkEditor, Op, TensorType
@@ -77,7 +77,7 @@ def feeds(network: Network, batch: int = 2, seed: int = 0) -> dict[str, np.ndarr
     made = {}
     for name in network.inputs:
         t = network.tensor(name)
-        shape = [d if isinstance(d, int) else batch for d in t.shape]
+        shape = [dims.evaluate(d, {s: batch for s in dims.symbols(d)}) for d in t.shape]
         made[name] = (rng.integers(0, 2, shape) if t.dtype is DType.bool else rng.normal(0, 1, shape)).astype(
             t.dtype.numpy)
     return made

@@ -189,6 +189,17 @@ def test_attention_with_the_values_first():
     only_attention(optimised(net.finish(y))[0])
 
 
+def test_attention_in_windows_with_a_mask_per_window():
+    """Swin: scores (N·4, 3, T, T) get one mask, are taken as (N, 4, 3, T, T) for another, and put back"""
+    net = Net()
+    q, k, v = (net.input(N * 4, 3, T, 8) for _ in range(3))
+    scores = net.call("mul", net.add(MatMul(), q, net.add(Transpose((0, 1, 3, 2)), k)), 0.5)
+    scores = net.call("add", scores, net.input(1, 3, T, T))
+    scores = net.call("add", net.add(Reshape((N, 4, 3, T, T)), scores), net.input(4, 1, T, T))
+    after, _ = optimised(net.finish(attend(net, net.add(Reshape((N * 4, 3, T, T)), scores), v)))
+    assert kinds(after) == {"Reshape": 5, "Pointwise": 1, "Attention": 1}
+
+
 def test_a_constant_triangle_becomes_the_causal_flag():
     net = Net()
     q, k, v = (net.input(2, 6, 4) for _ in range(3))
@@ -197,6 +208,41 @@ def test_a_constant_triangle_becomes_the_causal_flag():
     after, _ = optimised(net.finish(net.add(MatMul(), net.add(Softmax(2), scores), v)))
     assert kinds(after) == {"Attention": 1}
     assert only_attention(after).causal and len(after.layers[0].inputs) == 3
+
+
+@pytest.mark.parametrize("spelling", ["le", "ge", "lower triangle", "additive"])
+@pytest.mark.parametrize("past", [0, 4])
+def test_masks_made_from_positions_become_the_causal_flag(spelling, past):
+    net = Net()
+    q, k, v = net.input(N, T, 8), net.input(N, T + past, 8), net.input(N, T + past, 8)
+    query = net.add(Reshape((T, 1)), net.add(Iota((T,), 0, DType.int64, start=past)))
+    key = net.add(Iota((1, T + past), 1, DType.int64))
+    keep = net.call("le", key, query) if spelling != "ge" else net.add(
+        Pointwise(Apply("ge", (In(0, DType.int64), In(1, DType.int64)), DType.bool)), query, key)
+    if spelling == "lower triangle":                     # where(c, 1, 0) = 0
+        ones = net.add(Pointwise(Apply("cast", (In(0, DType.bool),), F32)), keep)
+        hide = net.call("eq", ones, 0.0)
+        keep = net.call("not", hide)
+    scores = net.add(MatMul(), q, net.add(Transpose((0, 2, 1)), k))
+    choose = Pointwise(Apply("where", (In(0, DType.bool), In(1, F32), In(2, F32)), F32))
+    hidden = net.constant(np.float32(-np.inf))
+    if spelling == "additive":
+        scores = net.call("add", scores, net.add(choose, keep, net.constant(np.float32(0)), hidden))
+    else:
+        scores = net.add(choose, keep, scores, hidden)
+    after, _ = optimised(net.finish(net.add(MatMul(), net.add(Softmax(2), scores), v)))
+    assert kinds(after) == {"Attention": 1} and after.layers[0].op.causal
+
+
+def test_positions_shifted_by_one_are_not_causal():
+    net = Net()
+    q, k, v = (net.input(N, T, 8) for _ in range(3))
+    keep = net.call("le", net.add(Iota((1, T), 1, DType.int64)), net.add(Iota((T, 1), 0, DType.int64, start=1)))
+    scores = net.add(MatMul(), q, net.add(Transpose((0, 2, 1)), k))
+    choose = Pointwise(Apply("where", (In(0, DType.bool), In(1, F32), In(2, F32)), F32))
+    scores = net.add(choose, keep, scores, net.constant(np.float32(-np.inf)))
+    after, _ = optimised(net.finish(net.add(MatMul(), net.add(Softmax(2), scores), v)))
+    assert not only_attention(after).causal
 
 
 def test_guard_against_nan_is_part_of_attention():
