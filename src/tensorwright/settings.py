@@ -31,8 +31,20 @@ def home() -> Path:
     """TENSORWRIGHT_HOME, else `tensorwright` in the user's configuration folder: this machine's signing key."""
     if given := os.environ.get("TENSORWRIGHT_HOME"):
         return Path(given)
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "tensorwright"
+    if base := os.environ.get("XDG_CONFIG_HOME"):
+        return Path(base) / "tensorwright"
+    try:
+        return Path.home() / ".config" / "tensorwright"
+    except RuntimeError:                                # a user without a home: nothing can be kept
+        return Path(os.devnull) / "tensorwright"
+
+
+def cache_home() -> Path:
+    """TENSORWRIGHT_CACHE, else `tensorwright` in the user's cache folder: timings and regenerated code."""
+    if given := os.environ.get("TENSORWRIGHT_CACHE"):
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tensorwright"
 
 
 def _whole(name: str) -> int | None:

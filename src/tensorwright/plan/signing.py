@@ -49,7 +49,7 @@ def machine_key_path() -> Path:
 def machine_key(create: bool = True) -> bytes | None:
     """This machine's key; made when there is none. None, with a warning, when it cannot be kept."""
     path = machine_key_path()
-    if path.exists():
+    if _exists(path):
         return read_key(path)
     if not create:
         return None
@@ -75,6 +75,13 @@ def machine_key(create: bool = True) -> bytes | None:
     return read_key(path)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:                                       # a folder we may not look into
+        return False
+
+
 def read_key(path: str | os.PathLike[str]) -> bytes:
     """A key from its file. PlanError when it has the wrong size or others may read it."""
     path = Path(path)
@@ -92,5 +99,8 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
 def trusted_keys() -> list[bytes]:
     """This machine's key, and those of `trusted/*.key` beside it."""
     own = machine_key(create=False)
-    others = sorted((settings.home() / "trusted").glob("*.key"))
+    try:
+        others = sorted((settings.home() / "trusted").glob("*.key"))
+    except OSError:
+        others = []
     return [*([own] if own else []), *(read_key(p) for p in others)]

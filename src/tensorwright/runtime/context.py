@@ -18,7 +18,7 @@ from .memory import Arena, address_of, array_at
 from .quick import Quick, quick
 from .shapes import Shape, bind, outside
 
-_REMEMBERED = 8                                          # sets of shapes whose tables are kept
+_REMEMBERED = 32                                         # sets of shapes whose tables are kept
 
 
 class Context:

@@ -179,6 +179,18 @@ def test_unsigned_when_no_key_can_be_kept(tmp_path, monkeypatch):
     assert load(path).no_code == "its machine code is not signed"
 
 
+def test_users_without_a_home(tmp_path, monkeypatch):
+    for name in ("TENSORWRIGHT_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    with pytest.warns(UserWarning, match="cannot keep a signing key"):
+        path = save(sample(), tmp_path / "h.plan")
+    assert load(path).no_code
+
+
 @pytest.mark.parametrize("section", ["programs", "code", "network", "manifest", "weights", "tensors"])
 def test_nothing_can_be_exchanged_under_a_signature(saved, tmp_path, section):
     """A file put together anew, with right checksums, from a signed one and a part of another: not trusted."""
