@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from kernel_cases import judge, operand
 
+from tensorwright.device import cpu as device
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
 from tensorwright.kernels.cpu import tactics
@@ -19,7 +20,7 @@ SCALE_SHIFT = Apply("add", (Apply("mul", (In(0, F32), In(1, F32)), F32), In(2, F
 
 
 def every_form(problem: Problem, cpu):
-    yield from dict.fromkeys([*tactics(problem, cpu), NormalizeRows(False), NormalizeRows(True)])
+    yield from dict.fromkeys([*tactics(problem, cpu), *(NormalizeRows(a, p) for a in (False, True) for p in (1, 3))])
 
 
 @pytest.mark.parametrize("center", [True, False])
@@ -57,6 +58,14 @@ def test_group_norm_of_both_layouts():
     assert judge(Normalize((2, 3, 4), 1e-5), [x], every_form, outputs=[x]) >= 1
 
 
+def test_few_long_rows_are_cut_in_parts():
+    many = device.describe().cores > 1
+    for order in ((0, 1, 2, 3), (0, 2, 3, 1)):
+        x = operand((1, 16, 70, 71), "float32", order)
+        assert judge(Normalize((1, 2, 3), 1e-5), [x], tactics, order=order) >= 1 + many
+        assert judge(Normalize((2, 3), 1e-5, False), [x], every_form, order=order) >= 4
+
+
 def test_a_large_mean_does_not_cancel_the_variance():
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((40, 3000)) + 1000).astype(np.float32)
@@ -76,8 +85,8 @@ def test_nan_stays_in_its_row():
 def test_symbolic_sizes(sizes, axes):
     shape = tuple(symbol(s) for s in ("s0", "s1", "s2"))
     env = dict(zip(("s0", "s1", "s2"), sizes, strict=True))
-    for order in ((0, 1, 2), (0, 2, 1)):
-        assert judge(Normalize(axes, 1e-5), [operand(shape, "float32", order)], tactics, env=env) >= 1
+    for order, forms in (((0, 1, 2), every_form), ((0, 2, 1), tactics)):
+        assert judge(Normalize(axes, 1e-5), [operand(shape, "float32", order)], forms, env=env) >= 1
 
 
 def test_any_strides():

@@ -210,6 +210,15 @@ def test_functions_of_integers_go_through_float64():
     np.testing.assert_array_equal(run(Apply("sqrt", (square,), DType.int32), x), np.abs(x))
 
 
+@pytest.mark.parametrize("cpu", CPUS)
+def test_the_factor_of_mish_needs_no_logarithm(cpu):
+    x = all_floats()
+    with np.errstate(all="ignore"):
+        exact = np.tanh(np.logaddexp(x.astype(np.float64), 0))
+    error = ulps(run(Apply("tanh", (Apply("softplus", (In(0, F32),), F32),), F32), x, cpu=CPUS[cpu]), exact)
+    assert error.max() <= 5
+
+
 def test_shared_nodes_are_printed_once_and_long_chains_do_not_recurse():
     e: Expr = In(0, F32)
     for _ in range(3000):

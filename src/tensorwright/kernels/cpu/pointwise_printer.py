@@ -12,7 +12,7 @@ from ..llvm import Function, vector
 from .conversions import HALVES, cast, from_storage, register_type, rounded, to_storage
 from .integers import INTEGER
 from .lanes import Lanes
-from .vector_math import FLOAT32, apply, power
+from .vector_math import FLOAT32, apply, power, tanh_softplus
 
 COMPARISONS = {"eq": ("oeq", "eq", "eq"), "ne": ("une", "ne", "ne"), "lt": ("olt", "slt", "ult"),
                "le": ("ole", "sle", "ule"), "gt": ("ogt", "sgt", "ugt"), "ge": ("oge", "sge", "uge")}
@@ -116,6 +116,8 @@ class _Printer:
             return L.op(PLAIN[fn], *args)
         if fn in INTRINSICS:
             return self.f.intrinsic(INTRINSICS[fn], L.v, x)
+        if fn == "tanh" and L.scalar == "float" and isinstance(e.args[0], Apply) and e.args[0].fn == "softplus":
+            return tanh_softplus(L, self.known[e.args[0].args[0]])
         if fn in FLOAT32:
             return apply(L, fn, x)
         match fn:

@@ -83,13 +83,13 @@ class Walk:
         return pointers
 
     @contextmanager
-    def loops(self, pointers: Sequence[str], axes: Sequence[Axis]) -> Iterator[list[str]]:
-        """Nested loops over all positions of the axes."""
+    def loops(self, pointers: Sequence[str], axes: Sequence[Axis], ends: Sequence[str] = ()) -> Iterator[list[str]]:
+        """Nested loops over all positions of the axes. ends: their trip counts, if not the sizes (more are ignored)."""
         if not axes:
             yield list(pointers)
             return
-        with self.f.loop("a", 0, self.d(axes[0].size)) as i, \
-                self.loops(self.step(pointers, axes[0], i), axes[1:]) as inner:
+        end = ends[0] if ends else self.d(axes[0].size)
+        with self.f.loop("a", 0, end) as i, self.loops(self.step(pointers, axes[0], i), axes[1:], ends[1:]) as inner:
             yield inner
 
 

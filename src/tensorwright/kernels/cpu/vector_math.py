@@ -90,6 +90,13 @@ def tanh(L: Lanes, x: str) -> str:
     return L.copysign(L.div(t, L.add(t, 2.0)), x)
 
 
+def tanh_softplus(L: Lanes, x: str) -> str:
+    """tanh(log1p(eˣ)), the factor of Mish, as n / (n + 2) with n = eˣ·(eˣ + 2): at most 5 ulp, no logarithm."""
+    e = exp(L, L.below(x, 20.0))
+    n = L.mul(e, L.add(e, 2.0))
+    return L.div(n, L.add(n, 2.0))
+
+
 def sinh(L: Lanes, x: str) -> str:
     """At most 2 ulp."""
     a = L.abs(x)
