@@ -23,7 +23,12 @@ _HOME = {
     "InputError": ".errors", "DeviceError": ".errors",
 }
 
+#: Submodules that are attributes without being imported first.
+_MODULES = ("errors", "onnx_backend", "trt")
+
 if TYPE_CHECKING:
+    from . import errors as errors
+    from . import trt as trt
     from .api import build, load
     from .builder import BuildOptions
     from .dtypes import DType
@@ -174,6 +179,8 @@ __all__ = [  # noqa: F405
 if not TYPE_CHECKING:                    # so that checkers know every name, and flag those that are not there
     def __getattr__(name: str) -> Any:
         import importlib
+        if name in _MODULES:
+            return importlib.import_module(f".{name}", __name__)
         if name in _HOME:
             value = getattr(importlib.import_module(_HOME[name], __name__), name)
         elif name in __all__ or name == "bool":

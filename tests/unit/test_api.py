@@ -138,5 +138,6 @@ def test_all_names_are_there() -> None:
     for name in tensorwright.__all__:
         assert getattr(tensorwright, name) is not None
     assert set(tensorwright.__all__) <= set(dir(tensorwright))
+    assert tensorwright.trt.Logger is tensorwright.Logger and tensorwright.errors.PlanError is PlanError
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         tensorwright.nonsense  # noqa: B018

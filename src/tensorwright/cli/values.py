@@ -97,6 +97,10 @@ def plan_of(path: Path, options: argparse.Namespace, console: Console, *, strict
     """The plan in a file, or the one built from the model in it."""
     from ..api import compile_plan, load_plan
     if not is_model(path):
+        for name in ("shapes", "tune_budget", "timing_cache", "no_timing_cache", "no_verify"):
+            given = getattr(options, name)
+            if given is not None and given is not False and given != []:
+                raise UsageError(f"--{name.replace('_', '-')} is for building, and {path} is a plan already")
         return load_plan(path, strict=strict)
     with console.progress(path.name) as progress:
         return compile_plan(path, progress=progress, **build_options(options))

@@ -154,6 +154,11 @@ def test_bench_beside_onnxruntime(folder: Path, capsys: pytest.CaptureFixture[st
     assert "per second" in out
 
 
+def test_options_for_building_do_not_go_with_a_plan(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in (["--tune-budget", 0], ["--no-verify"], SHAPES):
+        assert "is a plan already" in wright(capsys, "run", folder / "digits.plan", "--random", *option, code=USAGE)[1]
+
+
 def test_bench_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--model" in wright(capsys, "bench", folder / "digits.plan", "--vs", "onnxruntime", code=USAGE)[1]
     assert "the profile decides" in wright(capsys, "bench", folder / "digits.plan", "--batch", 2, code=USAGE)[1]
