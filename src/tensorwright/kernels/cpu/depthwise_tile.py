@@ -11,9 +11,8 @@ from ...ops.expr import Expr
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, entry, vector
 from ..problem import Operand
-from .contraction import epilogue_reads
 from .cuts import Cut, piece, sizes, switch
-from .pointwise_printer import emit
+from .epilogue import apply_epilogue, load, store
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class _Tile:
         x, w = f.at("%x", f.mul(v, bytes_)), f.at("%w", f.mul(v, layer.taps * bytes_))
         start = f.const(self.type, 0)
         if layer.bias is not None:
-            start = self._load(self.type, f.at("%bias", f.mul(v, bytes_)), mask)
+            start = load(f, self.type, f.at("%bias", f.mul(v, bytes_)), mask)
         acc = {(r, q): start for r in range(self.rows) for q in range(self.columns)}
         for z in range(layer.window[0]):
             for y in self._plane(z, x, w, mask, acc):
@@ -184,34 +183,18 @@ class _Tile:
                     for j in range(wide):
                         column = q * sw + j * dw
                         if column not in loaded:
-                            loaded[column] = self._load(self.type, f.at(row, f.mul(column, d(width * size))), mask)
+                            loaded[column] = load(f, self.type, f.at(row, f.mul(column, d(width * size))), mask)
                         acc[r, q] = f.fma(self.type, loaded[column], weight(i, j), acc[r, q])
             yield y
 
     def _finish(self, v: str, r: int, q: int, value: str, mask: str | None) -> None:
         f, layer, lanes = self.f, self.layer, self.cpu.lanes
-        if layer.epilogue is not None:
-            values, reads = [], epilogue_reads(layer.epilogue)
-            for i, extra in enumerate(layer.extras):
-                type_ = vector(SCALAR[extra.dtype], lanes)
-                if i not in reads:
-                    values.append(f.const(type_, 0))
-                elif extra.strides[1] == 0:
-                    values.append(f.splat(type_, f.load(SCALAR[extra.dtype], self._place(f"%e{i}", extra, r, q, "0"))))
-                else:
-                    values.append(self._load(type_, self._place(f"%e{i}", extra, r, q, v), mask))
-            value = emit(f, layer.epilogue, [value, *values], lanes, self.cpu)
-        type_, p = vector(SCALAR[layer.y.dtype], lanes), self._place("%y", layer.y, r, q, v)
-        if mask is None:
-            f.store(type_, value, p)
-        else:
-            f.masked_store(type_, value, p, mask)
+        value = apply_epilogue(f, layer.epilogue, value, [(e.dtype, e.strides[1]) for e in layer.extras],
+                               lambda i: self._place(f"%e{i}", layer.extras[i], r, q, v), lanes, mask, self.cpu)
+        store(f, layer.y.dtype, lanes, value, self._place("%y", layer.y, r, q, v), mask)
 
     def _place(self, pointer: str, operand: Operand, r: int, q: int, v: str) -> str:
         f, d, size = self.f, self.d, operand.dtype.itemsize
         _, _, height, width = self.layer.along(operand)
         place = f.add(f.mul(r, d(height * size)), f.mul(q, d(width * size)))
-        return f.at(f.at(pointer, place), f.mul(v, size * self.cpu.lanes))
-
-    def _load(self, type_: str, p: str, mask: str | None) -> str:
-        return self.f.load(type_, p) if mask is None else self.f.masked_load(type_, p, mask)
+        return f.at(f.at(pointer, place), f.mul(v, d(operand.strides[1] * (size * self.cpu.lanes))))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ...dims import Dim
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, vector
-from .contraction import Contraction, epilogue_reads
-from .pointwise_printer import emit
+from .contraction import Contraction
+from .epilogue import apply_epilogue, load, store
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class _Writer:
     def write(self) -> Function:
         f, t = self.f, self.t
         starts = [f.const(self.type, 0) if self.c.args[2] is None else
-                  self._load(self.type, f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
+                  load(f, self.type, f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
         state = self._nest(0, ["%a", "%b", "%next", *(starts * len(self.places))])
         values = state[3:]
         for i, (r, q) in enumerate(self.places):
@@ -109,7 +109,7 @@ class _Writer:
         row = self.d(self.step_b)
         for u in range(count):
             line = f.at(b, f.mul(u, row))
-            bs = [self._load(self.type, f.at(line, j * t.lanes * self.size), None if t.packed else self.masks[j])
+            bs = [load(f, self.type, f.at(line, j * t.lanes * self.size), None if t.packed else self.masks[j])
                   for j in range(t.nr)]
             if t.prefetch and u % t.prefetch == 0:
                 f.prefetch(following, locality=2)
@@ -123,29 +123,16 @@ class _Writer:
 
     # epilogue and store ---------------------------------------------------------------------------------------------
     def _finish(self, value: str, r: int, q: int, j: int) -> None:
-        f, c, t = self.f, self.c, self.t
+        f, c, t, first = self.f, self.c, self.t, j * self.t.lanes
         rows, columns = c.pixels[-2:]
-        if c.epilogue is not None:
-            reads = set(epilogue_reads(c.epilogue))
-            extras = []
-            for i, (along, dtype) in enumerate(zip(c.extra_n, c.extra_types, strict=True)):
-                size, type_ = dtype.itemsize, vector(SCALAR[dtype], t.lanes)
-                if i not in reads:
-                    extras.append(f.const(type_, 0))
-                    continue
-                place = f.add(f.mul(r, self.d(rows.extras[i] * size)), f.mul(q, self.d(columns.extras[i] * size)))
-                p = f.at(f"%e{i}", f.add(place, self.d(along * (j * t.lanes * size))))
-                extras.append(self._load(type_, p, self.masks[j]) if along == 1
-                              else f.splat(type_, f.load(SCALAR[dtype], p)))
-            value = emit(f, c.epilogue, [value, *extras], t.lanes, self.cpu)
-        size, type_ = c.out.itemsize, vector(SCALAR[c.out], t.lanes)
-        place = f.add(f.mul(r, self.d(rows.y * size)), f.mul(q, self.d(columns.y * size)))
-        p = f.at("%y", f.add(place, j * t.lanes * size))
-        mask = self.masks[j]
-        if mask is None:
-            f.store(type_, value, p)
-        else:
-            f.masked_store(type_, value, p, mask)
 
-    def _load(self, type_: str, p: str, mask: str | None) -> str:
-        return self.f.load(type_, p) if mask is None else self.f.masked_load(type_, p, mask)
+        def at(pointer: str, row: Dim, column: Dim, along: Dim, size: int) -> str:
+            place = f.add(f.mul(r, self.d(row * size)), f.mul(q, self.d(column * size)))
+            return f.at(pointer, f.add(place, self.d(along * (first * size))))
+
+        extras = list(zip(c.extra_types, c.extra_n, strict=True))
+        value = apply_epilogue(
+            f, c.epilogue, value, extras,
+            lambda i: at(f"%e{i}", rows.extras[i], columns.extras[i], extras[i][1], extras[i][0].itemsize),
+            t.lanes, self.masks[j], self.cpu)
+        store(f, c.out, t.lanes, value, at("%y", rows.y, columns.y, 1, c.out.itemsize), self.masks[j])

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from ...dims import Dim
 from ...ops.expr import Expr
 from ...targets import CpuSpec
-from ..llvm import SCALAR, Dims, Function, vector
+from ..llvm import Dims, Function, vector
 from ..problem import Operand
-from .contraction import epilogue_reads
-from .pointwise_printer import emit
+from .epilogue import apply_epilogue, load, store
 from .winograd_matrices import apply, matrices
 
 
@@ -62,8 +61,7 @@ def input_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: list
         half = []
         for j in range(n):
             places = [f.at(starts[i], columns[j]) for i in range(n)]
-            half.append(apply(f, type_, bt, [f.load(type_, p) if mask is None else f.masked_load(type_, p, mask)
-                                             for p in places]))
+            half.append(apply(f, type_, bt, [load(f, type_, p, mask) for p in places]))
         for i in range(n):
             for j, value in enumerate(apply(f, type_, bt, [half[j][i] for j in range(n)])):
                 f.store(type_, value, f.at(v, f.mul(i * n + j, d(t.frequency_v * 4))))
@@ -91,7 +89,7 @@ def output_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: lis
                 for j in range(n)]
         bias = None
         if t.bias is not None:
-            bias = _load(f, type_, f.at("%bias", f.mul(index, lanes * 4)), mask)
+            bias = load(f, type_, f.at("%bias", f.mul(index, lanes * 4)), mask)
         for i in range(t.m):
             for j, value in enumerate(apply(f, type_, at_, [half[j][i] for j in range(n)])):
                 if bias is not None:
@@ -103,27 +101,14 @@ def output_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: lis
                     finish(index, i, j, value, mask)
 
     def finish(index: str, i: int, j: int, value: str, mask: str | None) -> None:
-        if t.epilogue is not None:
-            values, reads = [value], epilogue_reads(t.epilogue)
-            for number, extra in enumerate(t.extras):
-                wide = vector(SCALAR[extra.dtype], lanes)
-                if number not in reads:
-                    values.append(f.const(wide, 0))
-                elif extra.strides[1] == 0:
-                    values.append(f.splat(wide, f.load(SCALAR[extra.dtype], place(f"%e{number}", extra, i, j, "0"))))
-                else:
-                    values.append(_load(f, wide, place(f"%e{number}", extra, i, j, index), mask))
-            value = emit(f, t.epilogue, values, lanes, cpu)
-        wide, p = vector(SCALAR[t.y.dtype], lanes), place("%y", t.y, i, j, index)
-        if mask is None:
-            f.store(wide, value, p)
-        else:
-            f.masked_store(wide, value, p, mask)
+        value = apply_epilogue(f, t.epilogue, value, [(e.dtype, e.strides[1]) for e in t.extras],
+                               lambda e: place(f"%e{e}", t.extras[e], i, j, index), lanes, mask, cpu)
+        store(f, t.y.dtype, lanes, value, place("%y", t.y, i, j, index), mask)
 
     def place(pointer: str, operand: Operand, i: int, j: int, index: str) -> str:
         size = operand.dtype.itemsize
         offset = f.add(f.mul(i, d(operand.strides[2] * size)), f.mul(j, d(operand.strides[3] * size)))
-        return f.at(f.at(pointer, offset), f.mul(index, lanes * size))
+        return f.at(f.at(pointer, offset), f.mul(index, d(operand.strides[1] * (lanes * size))))
 
     _over_vectors(f, t.outputs, lanes, one)
     return f
@@ -138,7 +123,3 @@ def _over_vectors(f: Function, channels: int, lanes: int, one: object) -> None:
     if rest:
         with f.when(f.set(f"icmp sgt i64 %last, {whole}")):
             one(str(whole), f.tail_mask(lanes, rest))
-
-
-def _load(f: Function, type_: str, p: str, mask: str | None) -> str:
-    return f.load(type_, p) if mask is None else f.masked_load(type_, p, mask)
