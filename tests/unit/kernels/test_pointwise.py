@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from kernel_cases import judge as judge_exactly
 from kernel_cases import operand, random_array
 
+from tensorwright import ops
 from tensorwright.device import cpu as device
 from tensorwright.dims import symbol
 from tensorwright.dtypes import NATIVE, DType
-from tensorwright.kernels.cpu import tactics
+from tensorwright.ir import Op
+from tensorwright.kernels.cpu import FAMILIES, tactics
 from tensorwright.kernels.problem import Operand, Problem
 from tensorwright.ops import Pointwise
 from tensorwright.ops.expr import Apply, Const, Expr, In
@@ -130,6 +134,12 @@ def test_other_processors_compile(order):
     for dtype in (F32, DType.float64, DType.int8, BOOL):
         judge(Pointwise(In(0, dtype)), [operand((33, 37), dtype, order)], tactics, compile_only=True)
     judge(Pointwise(gelu(In(0, F32))), [operand((100, 3), "float32", order)], tactics, compile_only=True)
+
+
+def test_families_name_operators_and_modules():
+    for name, modules in FAMILIES.items():
+        assert issubclass(getattr(ops, name), Op)
+        assert all(callable(import_module(f"tensorwright.kernels.cpu.{m}").tactics) for m in modules)
 
 
 def test_unsupported_types_have_no_tactic():
