@@ -11,7 +11,8 @@ from ..dtypes import DType
 from ..ir import Network, Op, TensorType
 from ..kernels.problem import Problem
 from ..ops import Fused
-from ..plan.records import HostStep, Kernel, LayerInfo, Launch, Profile, Program, Step, TensorInfo, View
+from ..ops.conditions import conditions
+from ..plan.records import Condition, HostStep, Kernel, LayerInfo, Launch, Profile, Program, Step, TensorInfo, View
 from ..targets import CpuSpec
 from .lower import Lowering
 from .memory import Layout, plan_arena
@@ -56,7 +57,8 @@ class Assembly:
             inputs=tuple(self._info(n) for n in self.network.inputs),
             outputs=tuple(self._info(n) for n in self.network.outputs),
             output_values=tuple(self.lowering.output_values), layers=tuple(self.infos),
-            threads=1 if total < SMALL_FLOPS else self.threads)
+            threads=1 if total < SMALL_FLOPS else self.threads,
+            conditions=tuple(Condition(c.kind, c.dim, c.layer) for c in conditions(self.network, ranges)))
 
     def _is_used(self, name: str) -> bool:
         if not hasattr(self, "_used"):

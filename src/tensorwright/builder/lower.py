@@ -78,7 +78,8 @@ class Lowering:
                 t = self.network.tensor(layer.inputs[0])
                 if layer.op.sizes[2:] == t.shape[2:]:
                     return ask(layer.inputs[0], pads)
-            if self._is_computed(name) and not (name in self.network.outputs and self._is_c_order(name)):
+            reshaped_ = layer is not None and isinstance(layer.op, Reshape)      # if it turns out to need a copy
+            if (self._is_computed(name) or reshaped_) and not (name in self.network.outputs and self._is_c_order(name)):
                 have = found.setdefault(name, [[0, 0] for _ in range(len(pads) + 2)])
                 for axis, (before, after) in enumerate(pads):
                     have[axis + 2] = [max(have[axis + 2][0], before), max(have[axis + 2][1], after)]
@@ -113,7 +114,7 @@ class Lowering:
 
     def constant(self, array: np.ndarray, name: str) -> Place:
         """A constant buffer for the array, in C order."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")         # unlike ascontiguousarray: scalars stay scalars
         key, n = name, 1
         while key in self.constants and self.constants[key] is not array:
             key, n = f"{name}~{n}", n + 1

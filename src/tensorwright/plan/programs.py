@@ -9,7 +9,7 @@ from ..dims import Dim
 from ..dtypes import DType
 from ..errors import PlanError
 from .fields import DimReader, Fields, shown
-from .records import Buffer, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
+from .records import Buffer, Condition, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
 
 EncodeOp = Callable[[Any], Any]
 DecodeOp = Callable[[Any], Any]
@@ -44,6 +44,7 @@ def _program(p: Program, code: dict[bytes, int], encode_op: EncodeOp) -> dict[st
                           "outputs": [ref(x) for x in s.outputs], "reason": s.reason})
     return {
         "profile": [[name, *r] for name, r in p.profile.ranges], "target": p.target, "threads": p.threads,
+        "conditions": [[c.kind, _dim(c.dim), c.layer] for c in p.conditions],
         "arena": p.arena_bytes,
         "inputs": [_info(i) for i in p.inputs], "outputs": [_info(i) for i in p.outputs],
         "values": list(p.output_values),
@@ -93,7 +94,15 @@ def _read_program(f: Fields, code: bytes | None, decode_op: DecodeOp) -> Program
         steps=f.each("steps", lambda s: _read_step(s, views, dim, decode_op)),
         kernels=f.each("kernels", lambda k: _read_kernel(k, code)),
         inputs=f.each("inputs", lambda i: _read_info(i, dim)), outputs=f.each("outputs", lambda i: _read_info(i, dim)),
-        output_values=tuple(values), layers=f.each("layers", _read_layer), threads=f.whole("threads", 1, 1024))
+        output_values=tuple(values), layers=f.each("layers", _read_layer), threads=f.whole("threads", 1, 1024),
+        conditions=tuple([_read_condition(x, dim, f) for x in f.items("conditions")]))
+
+
+def _read_condition(x: Any, dim: DimReader, f: Fields) -> Condition:
+    match x:
+        case ["zero" | "natural" as kind, int() | str() as d, str() as layer]:
+            return Condition(kind, dim(d, f.where), layer)
+    raise f.wrong("conditions", "arrays of a kind, a dimension and a layer")
 
 
 def _read_profile(f: Fields) -> Profile:

@@ -141,6 +141,15 @@ class LayerInfo:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """What the network takes for granted about its symbols: dim = 0 (kind "zero"), or dim ≥ 0 (kind "natural")."""
+
+    kind: str
+    dim: Dim
+    layer: str
+
+
+@dataclass(frozen=True)
 class Program:
     """An executable for one profile on one target.
 
@@ -148,6 +157,7 @@ class Program:
     offsets       arena offset in bytes per buffer (-1 for buffers elsewhere)
     arena_bytes   size of a context's arena
     outputs       per engine output: buffer number, or the name of an opaque value
+    conditions    checked whenever shapes are set: kernels touch only their own memory where they hold
     """
 
     profile: Profile
@@ -162,6 +172,7 @@ class Program:
     output_values: tuple[Union[int, str], ...]
     layers: tuple[LayerInfo, ...] = ()
     threads: int = 1
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .bound import Bound
 from .executable import Executable
 from .memory import Arena, address_of, array_at
 from .quick import Quick, quick
-from .shapes import Shape, bind, outside
+from .shapes import Shape, bind, refused
 
 _REMEMBERED = 32                                         # sets of shapes whose tables are kept
 
@@ -94,8 +94,8 @@ class Context:
         if found is None:
             infos = self._exe.program.inputs
             env = bind(infos, {i.name: s for i, s in zip(infos, shapes, strict=True) if s is not None})
-            if reason := outside(self.profile, env):
-                raise InputError(f"these shapes are outside the engine's profile: {reason}",
+            if reason := refused(self._exe.program, env):
+                raise InputError(f"the engine does not allow these shapes: {reason}",
                                  given=", ".join(f"{i.name} {s}" for i, s in zip(infos, shapes, strict=True) if s),
                                  try_="build with a profile that covers them")
             bound = Bound(self._exe, env, self._arena)

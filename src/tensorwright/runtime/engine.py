@@ -16,7 +16,7 @@ from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan, Profile, TensorInfo
 from .context import Context
 from .executable import Executable
-from .shapes import bind, outside, text
+from .shapes import bind, refused, text
 
 
 class Engine:
@@ -117,7 +117,7 @@ class Engine:
                 env = bind(exe.program.inputs, shapes)
             except InputError:
                 return which                                  # wrong for every profile; the context words it
-            reason = outside(exe.program.profile, env)
+            reason = refused(exe.program, env)
             if reason is None:
                 return which
             reasons.append(reason)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..dims import Dim, Expr, evaluate, symbols
 from ..errors import InputError
-from ..plan.records import Profile, TensorInfo
+from ..plan.records import Profile, Program, TensorInfo
 
 Shape = tuple[int, ...]
 
@@ -64,6 +64,16 @@ def _solve(dim: Dim, size: int, env: dict[str, int]) -> None:
     slope = at[1] - at[0]
     if slope and at[2] - at[1] == slope and (size - at[0]) % slope == 0:
         env[name] = (size - at[0]) // slope
+
+
+def refused(program: Program, env: Mapping[str, int]) -> str | None:
+    """Why a program does not run with these values of all its symbols; None when it does."""
+    reason = outside(program.profile, env)
+    for c in program.conditions if reason is None else ():
+        value = evaluate(c.dim, env)
+        if value < 0 or (c.kind == "zero" and value):
+            return f"layer {c.layer!r} needs {c.dim} {'=' if c.kind == 'zero' else '≥'} 0, it is {value}"
+    return reason
 
 
 def outside(profile: Profile, env: Mapping[str, int]) -> str | None:

@@ -118,3 +118,19 @@ def test_two_profiles_make_two_programs() -> None:
     engine = Engine(plan)
     for batch in (1, 8):
         assert engine.run({"x": np.zeros((batch, 3, 13, 13), np.float32)})["scores"].shape == (batch, 7)
+
+
+def test_shapes_that_break_an_assumption_are_refused() -> None:
+    from tensorwright.dims import symbol
+    from tensorwright.errors import InputError
+    from tensorwright.ir import NetworkEditor, TensorType
+
+    from .networks import F, plus
+    e = NetworkEditor("two")
+    a, b = e.input("a", TensorType((symbol("n"), 4), F)), e.input("b", TensorType((symbol("m"), 4), F))
+    e.outputs = [e.add(plus(), a, b, outputs=["y"])]  # type: ignore[list-item]
+    engine = Engine(build(e.finish(), options(Profile((("n", (2, 3, 4)), ("m", (2, 3, 4)))))))
+    ones = np.ones((3, 4), np.float32)
+    assert np.array_equal(engine.run({"a": ones, "b": ones})["y"], ones + ones)
+    with pytest.raises(InputError, match="n"):
+        engine.run({"a": ones, "b": np.ones((4, 4), np.float32)})
