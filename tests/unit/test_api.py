@@ -73,7 +73,6 @@ def test_several_profiles(images: np.ndarray) -> None:
 
 def test_defaults_for_dynamic_dimensions_are_announced(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "tensorwright"):
-        logging.getLogger("tensorwright").propagate = True
         profile, = profiles_of(adder(), {})
     assert profile.ranges == (("batch", (1, 1, 8)), ("width", (1, 64, 512)))
     assert "batch 1 to 8 (tuned for 1), width 1 to 512 (tuned for 64)" in caplog.text
@@ -118,7 +117,6 @@ def test_plans_from_another_machine_are_tuned_again(tmp_path: Path, images: np.n
     monkeypatch.delenv("TENSORWRIGHT_CPU")
     with pytest.raises(PlanError, match="vector bits"):
         tensorwright.load(path, strict=True)
-    logging.getLogger("tensorwright").propagate = True
     with caplog.at_level(logging.WARNING, "tensorwright"):
         again = tensorwright.load(path)
     assert "tuned again for this machine" in caplog.text and "vector bits" in caplog.text

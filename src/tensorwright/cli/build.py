@@ -42,8 +42,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 f"{len(plan.programs)} profile{'s' if len(plan.programs) != 1 else ''}")
     if verification.get("ok"):
         error, allowed = verification.get("largest error") or 0.0, verification.get("tolerance") or 0.0
+        checks = verification.get("checks")
         console.say(f"  verified: largest error {error:.1e} of {allowed:.0e} allowed, "
-                    f"{verification.get('checks')} comparisons")
+                    f"{checks} comparison{'s' if checks != 1 else ''}")
     else:
         console.say("  not verified, as asked")
     for info in host:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,10 +26,18 @@ class Console:
     def __init__(self, json_output: bool = False, quiet: bool = False) -> None:
         self.json, self.quiet = json_output, quiet
         self.fields: dict[str, Any] = {}
-        handler = _Notes(self)
-        log = logging.getLogger("tensorwright")
-        log.handlers = [h for h in log.handlers if not isinstance(h, _Notes)] + [handler]
-        log.propagate = False
+        self._log = logging.getLogger("tensorwright")
+        self._handler, self._propagated = _Notes(self), self._log.propagate
+        self._log.addHandler(self._handler)
+        self._log.propagate = False
+        self._showwarning = warnings.showwarning
+        warnings.showwarning = lambda message, *place: self.note(f"note: {message}")
+
+    def close(self) -> None:
+        """The package's log and warnings go where they went before."""
+        warnings.showwarning = self._showwarning
+        self._log.removeHandler(self._handler)
+        self._log.propagate = self._propagated
 
     # ---- results
 

@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == DEFECT:
             console.note("this is a defect of tensorwright: please report it with the text above")
         return code
+    finally:
+        console.close()
 
 
 if __name__ == "__main__":

@@ -153,13 +153,15 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
             cache = Path(folder) / "timing.json"
             if config._cache._content:
                 cache.write_bytes(config._cache._content)
-        plan = builder.build(records, builder.BuildOptions(
-            profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
-            name=network.name))
+        try:
+            plan = builder.build(records, builder.BuildOptions(
+                profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
+                name=network.name))
+        finally:
+            if progress is not None:
+                progress.finish()
         if config._cache is not None and isinstance(cache, Path) and cache.is_file():
             config._cache._content = cache.read_bytes()
-    if progress is not None:
-        progress.finish()
     from .engine import VERBOSITY
     return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name})
 

@@ -12,7 +12,7 @@ from ..errors import InputError, TensorwrightError
 from ..plan.records import TensorInfo
 from ..runtime import Context
 from ..runtime.memory import array_at
-from ..runtime.shapes import bind, outside
+from ..runtime.shapes import bind
 from .callbacks import IOutputAllocator, IProfiler, guarded
 from .engine import ICudaEngine
 from .foundation import Closed, Dims, Shape
@@ -79,11 +79,13 @@ class IExecutionContext(Closed):
             return self._refuse(f"{name!r}: {tuple(shape)} has negative sizes")
         wanted = tuple(int(d) for d in shape)
         try:
-            reason = outside(self._context.profile, bind([info], {name: wanted}))
+            env = bind([info], {name: wanted})
         except InputError as error:
             return self._refuse(str(error))
-        if reason is not None:
-            return self._refuse(f"{name!r}: {wanted} is outside profile {self._index}: {reason}")
+        for symbol, (low, _, high) in self._context.profile.ranges:
+            if symbol in env and not low <= env[symbol] <= high:
+                return self._refuse(f"{name!r}: {wanted} is outside profile {self._index}: "
+                                    f"{symbol} is {env[symbol]}, allowed is {low} to {high}")
         if self._shapes.get(name) != wanted:
             self._shapes[name], self._fresh, self._ready = wanted, False, False
         return True

@@ -356,8 +356,9 @@ def test_progress_monitor_sees_phases_and_may_cancel(log: Log) -> None:
     config.progress_monitor = monitor = Monitor(True)
     assert builder.build_serialized_network(small(builder), config)
     assert monitor.started and monitor.started == monitor.finished
-    config.progress_monitor = Monitor(False)
+    config.progress_monitor = monitor = Monitor(False)
     assert builder.build_serialized_network(small(builder), config) is None
+    assert monitor.started == monitor.finished
     assert any("cancelled" in msg for _, msg in log.lines)
 
 
