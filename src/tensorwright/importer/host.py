@@ -93,8 +93,8 @@ def _type_of(t: onnx.TypeProto, known: frozenset[str]) -> ValueType:
     dims = [_dimension(d, known) for d in t.tensor_type.shape.dim]
     if any(d is None for d in dims):
         return OpaqueType(f"{dtype} ({', '.join('?' if d is None else str(d) for d in dims)})", dtype)
-    t = TensorType(tuple(dims), dtype)  # type: ignore[arg-type]
-    return OpaqueType(str(t), dtype) if dtype is DType.string else t
+    found = TensorType(tuple(dims), dtype)  # type: ignore[arg-type]
+    return OpaqueType(str(found), dtype) if dtype is DType.string else found
 
 
 def _dimension(d: onnx.TensorShapeProto.Dimension, known: frozenset[str]) -> Dim | None:

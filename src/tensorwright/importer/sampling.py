@@ -45,7 +45,7 @@ def grid_sample(n: Node) -> Value:
     out = grid.shape[1:-1]
     points = n.reshape(n.cast(grid, DType.float32), (N, size_of(out), spatial))
     taps = [axis_taps(n, n.take(points, 2, spatial - 1 - a, 1), d, MODES[mode], padding, n.flag("align_corners"))
-            for a, d in enumerate(extents)]  # type: ignore[arg-type]
+            for a, d in enumerate(extents) if isinstance(d, int)]
     pixels = n.transpose(n.reshape(x, (N, C, size_of(extents))), (0, 2, 1))
     y = sampled(n, pixels, taps, extents)
     return n.reshape(n.transpose(y, (0, 2, 1)), (N, C, *out))

@@ -70,9 +70,10 @@ def divide(a: Any, b: Any, exact: bool) -> Dim:
 
 
 def modulo(a: Any, b: Any) -> Dim:
+    """The remainder with the sign of the divisor, which must be positive."""
     a, b = dim(a), dim(b)
-    if lowest(a) < 0 or lowest(b) < 1:
-        raise Decline("remainder of what may be negative")
+    if lowest(b) < 1:
+        raise Decline("remainder by what may not be positive")
     return a % b
 
 
@@ -92,6 +93,8 @@ def larger(a: Dim, b: Dim) -> Dim:
 @shape_rule("Add", "Sub", "Mul", "Mod", "Min", "Max", "Sum")
 def arithmetic(n: Node) -> Value:
     f = BINARY["Add" if n.op_type == "Sum" else n.op_type]
+    if n.flag("fmod") and any(lowest(dim(x)) < 0 for x in content(n[0]).flat):
+        raise Decline("remainder of what may be negative")
     return known(reduce(lambda a, b: elementwise(f, a, b), contents(n)), n[0].dtype)
 
 
