@@ -10,7 +10,7 @@ GROUND = {"errors", "dtypes", "dims", "targets", "settings"}
 #: row → rows it may import, itself and the ground aside
 ROWS: dict[str, set[str]] = {
     "ir": set(),
-    "ops": {"ir", "plan"},
+    "ops": {"ir"},
     "device": set(),
     "plan": set(),
     "runtime": {"plan", "device", "ops", "ir"},

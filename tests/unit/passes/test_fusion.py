@@ -7,7 +7,19 @@ import pytest
 from passes_helpers import F32, N, Net, X, binary, kinds, number, optimised, unary
 
 from tensorwright.dtypes import DType
-from tensorwright.ops import Convolution, Fused, MatMul, Normalize, Pointwise, Pool, Reduce, Reshape, Transpose
+from tensorwright.ops import (
+    Concat,
+    Convolution,
+    Fused,
+    MatMul,
+    Normalize,
+    Pointwise,
+    Pool,
+    Reduce,
+    Reshape,
+    Slice,
+    Transpose,
+)
 from tensorwright.ops.expr import In, operands, size
 from tensorwright.passes.pointwise import MAX_FUNCTIONS, MAX_OPERANDS
 
@@ -148,6 +160,32 @@ def test_pointwise_moves_before_reshape_and_transpose_to_become_an_epilogue():
     y = net.add(Transpose((0, 2, 1, 3)), net.add(Reshape((N, 5, 2, 4)), y))
     after, _ = optimised(net.finish(net.call("tanh", net.call("mul", y, 0.3))))
     assert kinds(after) == {"MatMul+": 1, "Reshape": 1, "Transpose": 1}
+
+
+def test_work_on_a_concatenation_goes_to_the_parts():
+    net = Net()
+    x = net.input(N, 4, 6, 6)
+    joined = net.add(Concat(1), conv(net, x), conv(net, net.call("tanh", x)))
+    y = net.call("max", net.call("mul", joined, net.weights(8, 1, 1)), 0.0)
+    after, _ = optimised(net.finish(y))
+    assert kinds(after) == {"Pointwise": 1, "Convolution+": 2, "Concat": 1}
+
+
+def test_a_rotary_embedding_is_two_passes():
+    net = Net()
+    x, cos, sin = net.input(N, 5, 8), net.call("cos", net.input(5, 8)), net.call("sin", net.input(5, 8))
+    first, second = (net.add(Slice((0, 0, i), (N, 5, 4), (1, 1, 1)), x) for i in (0, 4))
+    turned = net.add(Concat(2), net.call("neg", second), first)
+    after, _ = optimised(net.finish(net.call("add", net.call("mul", x, cos), net.call("mul", turned, sin))))
+    assert kinds(after)["Pointwise"] == 4 and kinds(after)["Concat"] == 1
+
+
+def test_work_on_a_concatenation_stays_when_parts_are_read_elsewhere():
+    net = Net()
+    x = net.input(N, 4, 6, 6)
+    c = conv(net, x)
+    _, report = optimised(net.finish(net.call("tanh", net.add(Concat(1), c, conv(net, net.call("exp", x)))), c))
+    assert reasons(report, "split pointwise over concat") == ["a part comes from a layer that cannot take the work in"]
 
 
 def test_parallel_products_become_one():
