@@ -13,6 +13,7 @@ from .epilogue import fuse_epilogues
 from .graph import Graph
 from .heads import HEADS
 from .identity import IDENTITIES
+from .joins import JOINS
 from .motion import MOTION, TRANSPOSES
 from .movement import MOVEMENTS
 from .normalization import recognise_normalization
@@ -56,6 +57,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("parallel", merge_parallel_products),
     ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES, *PRODUCTS)),
     ("motion", rewrites(*IDENTITIES, *MOTION)),
+    ("joins", rewrites(*JOINS)),
     ("clean again", clean),
     ("pointwise", fuse_pointwise),
     ("epilogues", fuse_epilogues),

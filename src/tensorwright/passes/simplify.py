@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from ..dtypes import DType
-from ..ops.expr import Apply, Const, Expr, In, evaluate
+from ..ops.expr import Apply, Const, Expr, evaluate
 
 Rule = Callable[[Apply], "Expr | None"]
 
@@ -81,11 +79,6 @@ def number(value: float, like: Expr) -> Const:
     return Const(float(value) if like.dtype.is_float else int(value), like.dtype)
 
 
-def as_const(array: np.ndarray) -> Const:
-    """A constant tensor of one element as an expression."""
-    return Const(array.item(), DType.of(array))
-
-
 # ---- rules: function name → tried in order
 
 def _mul(e: Apply) -> Expr | None:
@@ -138,8 +131,6 @@ def _recip(e: Apply) -> Expr | None:
     (a,) = e.args
     if isinstance(a, Apply) and a.fn == "sqrt":
         return call("rsqrt", a.args[0])
-    if isinstance(a, Apply) and a.fn == "recip":
-        return None                              # 1/(1/x) rounds twice
     x = _logistic_denominator(a)
     return None if x is None else call("sigmoid", x)
 
@@ -275,5 +266,3 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "eq": (_compare,), "ne": (_compare,), "lt": (_compare,), "le": (_compare,), "gt": (_compare,), "ge": (_compare,),
     "where": (_where,), "cast": (_cast,),
 }
-
-__all__ = ["In", "as_const", "call", "is_number", "number", "simplify"]
