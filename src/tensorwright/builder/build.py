@@ -19,6 +19,7 @@ from ..ir.network_codec import decode_network, encode_network
 from ..ops.registry import REGISTRY
 from ..plan.records import Plan, Profile, Program
 from ..targets import CpuSpec
+from . import trace
 from .assemble import Assembly
 from .cache import TimingCache, default_path, generator_version, problem_key
 from .check import check_program
@@ -41,6 +42,7 @@ def build(network: Network, options: BuildOptions | None = None) -> Plan:
     say("passes", 0.0, None)
     optimised, report = passes.run(network)
     say("passes", 1.0, 0.0)
+    trace.say(trace.REWRITES, lambda: f"{report}\n{optimised}")
     compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance))
     programs = [compiler.program(profile) for profile in profiles]
     verification = Report()
@@ -48,6 +50,9 @@ def build(network: Network, options: BuildOptions | None = None) -> Plan:
         for k, profile in enumerate(profiles):
             programs[k] = compiler.verified(network, programs[k], profile, verification, say)
     plan = compiler.plan(programs, options.name or network.name, network.metadata)
+    for program in programs:
+        trace.say(trace.LAYERS, lambda p=program: trace.layers(p))  # type: ignore[misc]
+        trace.say(trace.SUMMARY, lambda p=program: f"{plan.name}: {trace.summary(p)}, {time.perf_counter() - begin:.1f} s")  # type: ignore[misc]
     provenance = {"cpu": compiler.cpu.name, "generators": generator_version(), "threads": str(compiler.threads),
                   "seconds": f"{time.perf_counter() - begin:.2f}", "rewrites": str(len(report.fired)),
                   "precision": "fp32"}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
-from ..dims import Expr, symbols
+from ..dims import Expr, identifier, symbols
 from ..errors import InputError
 from ..ir import Network, TensorType
 from ..plan.records import Profile
@@ -16,6 +16,8 @@ _log = logging.getLogger("tensorwright")
 Shape = Sequence[int]
 #: one shape; or (min, opt, max) of them; or a list of such triples, one per profile
 ShapeRange = Union[Shape, Sequence[Shape], Sequence[Sequence[Shape]]]
+
+Range = tuple[int, int, int]
 
 #: Ranges of dynamic dimensions when the user gives none: of axis 0, and of the others.
 DEFAULT_BATCH = (1, 1, 8)
@@ -50,33 +52,85 @@ def ranges_of(name: str, given: ShapeRange) -> list[tuple[tuple[int, ...], ...]]
     return result
 
 
-def fixed_shapes(shapes: Mapping[str, ShapeRange]) -> dict[str, tuple[int, ...]]:
-    """Sizes that are the same in every profile, −1 for the others: the importer makes the former static."""
-    fixed = {}
+def dimension_ranges(name: str, given: Any) -> list[Range]:
+    """Ranges of a dimension that was given by its own name: n, or (min, opt, max), or a list of such triples.
+
+    Where a shape is expected the numbers may be shapes of one dimension. InputError for anything else.
+    """
+    try:
+        if isinstance(given, int):
+            return [(given, given, given)]
+        if all(isinstance(x, int) for x in given):
+            triples = [given]
+        else:
+            triples = [given] if all(len(x) == 1 and isinstance(x[0], int) for x in given) else list(given)
+        result = [tuple(x if isinstance(x, int) else int(x[0]) for x in triple) for triple in triples]
+        if result and all(len(t) == 3 and 0 <= t[0] <= t[1] <= t[2] for t in result) \
+                and all(isinstance(x, int) or len(x) == 1 for t in triples for x in t):
+            return result                                # type: ignore[return-value]
+    except (TypeError, ValueError, IndexError):
+        pass
+    raise InputError(f"dimension {name!r}: {given!r} is neither a size nor an ordered (min, opt, max)",
+                     try_='shapes={"batch": 4} or {"batch": (1, 4, 8)}')
+
+
+def names_dimensions(shapes: Mapping[str, Any]) -> bool:
+    """Whether one of the values could be meant for a dimension instead of an input."""
     for name, given in shapes.items():
+        try:
+            dimension_ranges(name, given)
+            return True
+        except InputError:
+            continue
+    return False
+
+
+def fixed_shapes(shapes: Mapping[str, Any], inputs: Mapping[str, Sequence[int | str | None]] | None = None
+                 ) -> dict[str, tuple[int, ...]]:
+    """Sizes that are the same in every profile, −1 for the others: the importer makes the former static.
+
+    inputs    the dimensions of the model's inputs, where shapes may name dimensions
+    """
+    fixed: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, int] = {}
+    for name, given in shapes.items():
+        if inputs is not None and name not in inputs:
+            ranges = dimension_ranges(name, given)
+            if len({n for r in ranges for n in r}) == 1:
+                sizes[name] = ranges[0][0]
+            continue
         every = [shape for triple in ranges_of(name, given) for shape in triple]
         if len({len(shape) for shape in every}) == 1:
-            fixed[name] = tuple(sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*every, strict=True))
+            fixed[name] = tuple(s[0] if len(set(s)) == 1 else -1 for s in zip(*every, strict=True))
+    for name, dims in (inputs or {}).items():
+        if any(d in sizes for d in dims):
+            fixed.setdefault(name, tuple(sizes.get(d, -1) if isinstance(d, str) else -1 for d in dims))
     return fixed
 
 
 def profiles_of(network: Network, shapes: Mapping[str, ShapeRange], *, default: bool = True) -> tuple[Profile, ...]:
     """One profile per range given (one if none is), each with a range for every symbol of the network's inputs.
 
+    shapes     input → shapes, or name of a dimension → sizes
     default    symbols that `shapes` says nothing about get DEFAULT_BATCH or DEFAULT_OTHER, and a note in the log;
                without it they are an InputError
     """
-    if unknown := [name for name in shapes if name not in network.inputs]:
-        raise InputError(f"the model has no input {unknown[0]!r}", inputs=", ".join(network.inputs))
-    ranges = {name: ranges_of(name, given) for name, given in shapes.items()}
-    count = max((len(r) for r in ranges.values()), default=1)
-    for name, r in ranges.items():
-        if len(r) not in (1, count):
-            raise InputError(f"input {name!r} has {len(r)} shape ranges where another has {count}")
+    known = _symbols(network)
+    named = {identifier(n): dimension_ranges(n, given) for n, given in shapes.items()
+             if n not in network.inputs and identifier(n) in known}
+    if unknown := [n for n in shapes if n not in network.inputs and identifier(n) not in known]:
+        raise InputError(f"the model has no input or dynamic dimension {unknown[0]!r}", inputs=", ".join(network.inputs),
+                         dimensions=", ".join(known) or "none")
+    ranges = {name: ranges_of(name, given) for name, given in shapes.items() if name in network.inputs}
+    counts = {name: len(r) for name, r in (*ranges.items(), *named.items())}
+    count = max(counts.values(), default=1)
+    for name, n in counts.items():
+        if n not in (1, count):
+            raise InputError(f"{name!r} has {n} ranges where another has {count}")
     found = []
     assumed: dict[str, Any] = {}
     for k in range(count):
-        bound: dict[str, tuple[int, int, int]] = {}
+        bound = {name: r[k if len(r) > 1 else 0] for name, r in named.items()}
         for name in ranges:
             _bind(network, name, ranges[name][k if len(ranges[name]) > 1 else 0], bound)
         for symbol, axis in _symbols(network).items():
@@ -105,7 +159,7 @@ def _symbols(network: Network) -> dict[str, int]:
 
 
 def _bind(network: Network, name: str, triple: tuple[tuple[int, ...], ...],
-          bound: dict[str, tuple[int, int, int]]) -> None:
+          bound: dict[str, Range]) -> None:
     """Ranges of the symbols of one input. InputError when the range contradicts the model or another input."""
     t = network.types[name]
     if not isinstance(t, TensorType):

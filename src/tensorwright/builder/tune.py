@@ -18,6 +18,7 @@ from ..errors import BuildError, DeviceError
 from ..kernels.cpu import tactics
 from ..kernels.problem import Problem, Source, Tactic
 from ..targets import CpuSpec
+from . import trace
 from .cache import TimingCache, problem_key
 from .options import BuildOptions
 from .trial import Trial
@@ -101,8 +102,7 @@ class Tuner:
                 break
             symbol = symbol_of(problem, tactic)
             try:
-                source = tactic.source(problem, self.cpu, symbol)
-                code = device.compile(source.text, self.cpu)
+                source, code = self._compile(problem, tactic, symbol)
                 launch = trial.launch(source, tactic, device.load([code]))
             except DeviceError as error:
                 self.notes.append(f"{tactic!r} was dropped: {error.what}")
@@ -128,8 +128,14 @@ class Tuner:
 
     def _finish(self, problem: Problem, tactic: Tactic, seconds: float | None, candidates: int) -> Choice:
         symbol = symbol_of(problem, tactic)
+        source, code = self._compile(problem, tactic, symbol)
+        return Choice(tactic, source, code, symbol, seconds, candidates)
+
+    def _compile(self, problem: Problem, tactic: Tactic, symbol: str) -> tuple[Source, bytes]:
         source = tactic.source(problem, self.cpu, symbol)
-        return Choice(tactic, source, device.compile(source.text, self.cpu), symbol, seconds, candidates)
+        trace.say(trace.SOURCE, lambda: f"; {tactic!r} for {problem}\n{source.text}")
+        trace.say(trace.ASSEMBLY, lambda: device.assembly(source.text, self.cpu))
+        return source, device.compile(source.text, self.cpu)
 
 
 def approximate(tactic: Tactic) -> bool:

@@ -134,3 +134,14 @@ def test_shapes_that_break_an_assumption_are_refused() -> None:
     assert np.array_equal(engine.run({"a": ones, "b": ones})["y"], ones + ones)
     with pytest.raises(InputError, match="n"):
         engine.run({"a": ones, "b": np.ones((4, 4), np.float32)})
+
+
+@pytest.mark.parametrize(("level", "shown", "hidden"), [
+    (0, [], ["kernels"]), (1, ["steps", "kernels"], ["µs", "not timed"]), (2, ["pool: Pool"], ["fuse"]),
+    (3, ["fuse"], ["define void"]), (4, ["define void"], [".cfi"]), (5, ["retq"], [])])
+def test_the_debug_ladder(level: int, shown: list[str], hidden: list[str], monkeypatch: pytest.MonkeyPatch,
+                          capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TENSORWRIGHT_DEBUG", str(level))
+    build(residual(2), options(verify=False))
+    text = capfd.readouterr().err
+    assert all(s in text for s in shown) and not any(h in text for h in hidden)
