@@ -32,6 +32,7 @@ def build(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None, preci
 
     model          an ONNX file's path, its bytes, a ModelProto, or a `Network`
     shapes         input → shape; or → (min, opt, max) shapes; or → a list of such triples, one profile each.
+                   A dynamic dimension may be given by its name: {"batch": 4} or {"batch": (1, 4, 8)}.
                    Dynamic dimensions left out get a default: axis 0 from 1 to 8 tuned for 1, other axes from 1 to 512
                    tuned for 64; the log says so
     precision      "fp32", the only one in this version
@@ -58,18 +59,35 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
     from pathlib import Path
 
     from . import builder
-    from .builder.profiles import fixed_shapes, profiles_of
+    from .builder.profiles import fixed_shapes, names_dimensions, profiles_of
+    from .dims import identifier
     from .ir import Network
     shapes = dict(shapes or {})
     if isinstance(model, Network):
         network = model
     else:
         from . import importer
-        network = importer.load(model, fixed_shapes(shapes))
+        inputs = model_inputs(model) if names_dimensions(shapes) else None
+        fixed = fixed_shapes(shapes, inputs)
+        network = importer.load(model, fixed)
+        if inputs is not None:                           # dimensions that have become numbers need no range
+            named = {d for dims in inputs.values() for d in dims if isinstance(d, str)}
+            gone = {d for d in named if identifier(d) not in network.symbols()}
+            shapes = {n: given for n, given in shapes.items() if n in inputs or n not in gone}
     if isinstance(model, (str, os.PathLike)) and not options.get("name"):
         options["name"] = Path(model).stem
     profiles = profiles_of(network, shapes)
     return builder.build(network, builder.BuildOptions(profiles=profiles, **options))
+
+
+def model_inputs(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> dict[str, list[int | str | None]]:
+    """Sizes and names of the dimensions of a model's inputs."""
+    from .onnx.load import load_model
+    graph = load_model(model).proto.graph
+    stored = {t.name for t in graph.initializer}
+    return {info.name: [d.dim_param or (d.dim_value if d.HasField("dim_value") else None)
+                        for d in info.type.tensor_type.shape.dim]
+            for info in graph.input if info.name not in stored}
 
 
 def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | None = None) -> Engine:

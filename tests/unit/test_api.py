@@ -80,6 +80,19 @@ def test_defaults_for_dynamic_dimensions_are_announced(caplog: pytest.LogCapture
         profiles_of(adder(), {}, default=False)
 
 
+def test_dimensions_by_name(images: np.ndarray) -> None:
+    profile, = profiles_of(adder(), {"batch": (1, 2, 4), "width": 3})
+    assert profile.ranges == (("batch", (1, 2, 4)), ("width", (3, 3, 3)))
+    assert len(profiles_of(adder(), {"batch": [(1, 1, 1), (2, 3, 4)], "width": 3})) == 2
+    engine = tensorwright.build(MODEL, shapes={"batch": (1, 2, 3)}, **QUICK)
+    assert engine.profiles[0].ranges == (("batch", (1, 2, 3)),) and engine(images).shape == (3, 10)
+    fixed = tensorwright.build(MODEL, shapes={"batch": 3}, **QUICK)
+    assert fixed.inputs[0].shape == (3, 1, 8, 8) and fixed.profiles[0].ranges == ()
+    for wrong in ({"batch": (3, 2, 1)}, {"batch": "many"}, {"width": 3}, {"batch": (1, 2)}):
+        with pytest.raises(InputError):
+            tensorwright.build(MODEL, shapes=wrong, **QUICK)  # type: ignore[arg-type]
+
+
 def test_spellings_of_shapes() -> None:
     assert ranges_of("x", (1, 2)) == [((1, 2),) * 3] and ranges_of("x", ()) == [((),) * 3]
     assert ranges_of("x", [[1, 2], [2, 2], [3, 2]]) == [((1, 2), (2, 2), (3, 2))]

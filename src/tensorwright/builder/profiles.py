@@ -119,8 +119,8 @@ def profiles_of(network: Network, shapes: Mapping[str, ShapeRange], *, default: 
     named = {identifier(n): dimension_ranges(n, given) for n, given in shapes.items()
              if n not in network.inputs and identifier(n) in known}
     if unknown := [n for n in shapes if n not in network.inputs and identifier(n) not in known]:
-        raise InputError(f"the model has no input or dynamic dimension {unknown[0]!r}", inputs=", ".join(network.inputs),
-                         dimensions=", ".join(known) or "none")
+        raise InputError(f"the model has no input or dynamic dimension {unknown[0]!r}",
+                         inputs=", ".join(network.inputs), dimensions=", ".join(known) or "none")
     ranges = {name: ranges_of(name, given) for name, given in shapes.items() if name in network.inputs}
     counts = {name: len(r) for name, r in (*ranges.items(), *named.items())}
     count = max(counts.values(), default=1)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ..plan.records import Plan, Profile, TensorInfo
 
 SHAPES_HELP = """NAME=SHAPE or NAME=MIN:OPT:MAX, several with commas: image=1x3x224x224, or
-tokens=1x16:4x64:8x256,mask=1x16:4x64:8x256. Given again for an input, it makes another profile"""
+tokens=1x16:4x64:8x256,mask=1x16:4x64:8x256. NAME is an input, or a dynamic dimension: batch=4,length=16:64:256.
+Given again for a name, it makes another profile"""
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:

@@ -73,6 +73,14 @@ def test_a_build_that_is_not_exact_enough_writes_no_plan(folder: Path, capsys: p
     assert "VerificationError" in err and not (folder / "strict.plan").exists()
 
 
+def test_shapes_by_the_name_of_a_dimension(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("build", folder / "digits.onnx", "-o", folder / "named.plan", "--tune-budget", 0, "--shapes")
+    wright(capsys, *arguments, "batch=1:2:4")
+    assert answer(capsys, "inspect", folder / "named.plan")["profile"] == {"batch": [1, 2, 4]}
+    wright(capsys, *arguments, "batch=4")
+    assert answer(capsys, "inspect", folder / "named.plan")["inputs"][0]["shape"] == [4, 1, 8, 8]
+
+
 def test_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = folder / "results"
     told = answer(capsys, "run", folder / "digits.plan", "--input", f"image={folder}/images.npy", "-o", results)
