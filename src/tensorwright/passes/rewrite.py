@@ -39,14 +39,18 @@ def rewrite(pattern: Pattern) -> Callable[[Callable[..., Result]], Rewrite]:
 
 
 def apply(graph: Graph, rewrites: Iterable[Rewrite], report: Report) -> None:
-    """Try every rewrite at every layer, and again around every change, until none fires."""
+    """Try every rewrite at every layer, and again around every change, until none fires.
+
+    Rewrites that undo each other would never end: past a bound that others stay far below, the report says so and the
+    network stays as it is then, which is a valid one.
+    """
     by_op: dict[type[Op], list[Rewrite]] = {}
     for r in rewrites:
         for op in r.pattern.ops:
             by_op.setdefault(op, []).append(r)
     work = deque(layer.name for layer in graph.ordered())
     waiting = set(work)
-    fuel = 50 * len(work) + 1000                 # a rewrite that undoes another would run for ever
+    fuel = 50 * len(work) + 1000
     while work:
         name = work.popleft()
         waiting.discard(name)
@@ -57,7 +61,9 @@ def apply(graph: Graph, rewrites: Iterable[Rewrite], report: Report) -> None:
             again = fire(graph, r, layer, report)
             if again is not None:
                 fuel -= 1
-                assert fuel > 0, f"rewrites do not come to rest: {r.name}"
+                if fuel == 0:
+                    report.decline(r.name, name, "it and another rewrite undo each other")
+                    return
                 for other in (name, *again):
                     if other not in waiting:
                         waiting.add(other)
