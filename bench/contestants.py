@@ -10,16 +10,21 @@ import onnx
 Run = Callable[[], object]
 
 
-def ours(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], threads: int, timing_cache: str | None = None) -> tuple[Run, object]:
+def ours(
+    model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], threads: int, timing_cache: str | None = None
+) -> tuple[Run, object]:
     """tensorwright: (run once, engine)."""
     import tensorwright
-    engine = tensorwright.build(model, shapes={k: v.shape for k, v in feeds.items()}, threads=threads, verify=True,
-                                timing_cache=timing_cache)
+
+    engine = tensorwright.build(
+        model, shapes={k: v.shape for k, v in feeds.items()}, threads=threads, verify=True, timing_cache=timing_cache
+    )
     return lambda: engine.run(feeds), engine
 
 
 def onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], threads: int) -> Run:
     import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -32,14 +37,18 @@ def openvino(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], threads: i
     import io
 
     import openvino as ov
+
     core = ov.Core()
     net = core.read_model(io.BytesIO(model.SerializeToString()))
     net.reshape({k: list(v.shape) for k, v in feeds.items()})
-    compiled = core.compile_model(net, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32",
-                                               "INFERENCE_NUM_THREADS": threads})
+    compiled = core.compile_model(
+        net, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    )
     request = compiled.create_infer_request()
     return lambda: request.infer(dict(feeds), share_inputs=True, share_outputs=True)
 
 
 PEERS: dict[str, Callable[[onnx.ModelProto, Mapping[str, np.ndarray], int], Run]] = {
-    "onnxruntime": onnxruntime, "openvino": openvino}
+    "onnxruntime": onnxruntime,
+    "openvino": openvino,
+}

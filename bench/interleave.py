@@ -27,7 +27,7 @@ def interleave(contestants: Mapping[str, Callable[[], object]], seconds: float =
     while turn < 3 or time.perf_counter() < end:
         for name in names if turn % 2 == 0 else reversed(names):
             run, best = contestants[name], float("inf")
-            run()                                              # wakes threads, warms caches after the others
+            run()  # wakes threads, warms caches after the others
             for _ in range(burst):
                 begin = time.perf_counter()
                 run()

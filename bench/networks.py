@@ -43,16 +43,23 @@ def main() -> None:
 
     from tensorwright.device import describe
     from tensorwright.device.peak import peak_flops
+
     peak = peak_flops(args.threads)
     packages = ["tensorwright", "llvmlite", *peers]
-    head = [f"# Networks, batch {args.batch}, {args.threads} threads, float32", "",
-            f"{datetime.date.today()}; {cpu_name()} ({describe().name}), {describe().cores} cores, "
-            f"FMA peak {peak / 1e9:.0f} GFLOP/s on {args.threads} threads; Python {platform.python_version()}, "
-            + ", ".join(f"{p} {version(p)}" for p in packages),
-            f"Command: `python bench/networks.py --batch {args.batch} --threads {args.threads} --vs {args.vs}`.",
-            "Best ms per contestant; ratio = median of (peer / tensorwright) over interleaved rounds: above 1 we are faster.", "",
-            "| network | GFLOP | tensorwright ms | share of peak | " + " | ".join(f"{p} ms | {p} / ours" for p in peers) + " |",
-            "|---|---|---|---|" + "---|---|" * len(peers)]
+    head = [
+        f"# Networks, batch {args.batch}, {args.threads} threads, float32",
+        "",
+        f"{datetime.date.today()}; {cpu_name()} ({describe().name}), {describe().cores} cores, "
+        f"FMA peak {peak / 1e9:.0f} GFLOP/s on {args.threads} threads; Python {platform.python_version()}, "
+        + ", ".join(f"{p} {version(p)}" for p in packages),
+        f"Command: `python bench/networks.py --batch {args.batch} --threads {args.threads} --vs {args.vs}`.",
+        "Best ms per contestant; ratio = median of peer / tensorwright over interleaved rounds: above 1 we are faster.",
+        "",
+        "| network | GFLOP | tensorwright ms | share of peak | "
+        + " | ".join(f"{p} ms | {p} / ours" for p in peers)
+        + " |",
+        "|---|---|---|---|" + "---|---|" * len(peers),
+    ]
     print("\n".join(head), flush=True)
     rows, ratios = [], {p: [] for p in peers}
     for name in args.names:

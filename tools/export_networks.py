@@ -21,13 +21,22 @@ from tools.networks import detector, text, vision
 FOLDER = Path(__file__).parents[1] / "tests" / "networks" / "models"
 
 
-def export(name: str, module: torch.nn.Module, args: tuple, inputs: list[str], outputs: list[str], dynamic: object) -> None:
+def export(
+    name: str, module: torch.nn.Module, args: tuple, inputs: list[str], outputs: list[str], dynamic: object
+) -> None:
     torch.manual_seed(0)
-    program = torch.onnx.export(module.eval(), args, input_names=inputs, output_names=outputs, dynamic_shapes=dynamic,
-                                dynamo=True, opset_version=18)
+    program = torch.onnx.export(
+        module.eval(),
+        args,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=dynamic,
+        dynamo=True,
+        opset_version=18,
+    )
     assert program is not None
     model = strip(program.model_proto)
-    for node in model.graph.node:                       # exporter metadata is larger than the graph
+    for node in model.graph.node:  # exporter metadata is larger than the graph
         del node.metadata_props[:]
         node.doc_string = ""
     for info in (*model.graph.input, *model.graph.output, *model.graph.value_info):
@@ -47,7 +56,14 @@ def image(name: str, module: torch.nn.Module, side: int = 224) -> None:
 def bert() -> None:
     batch, tokens = Dim("batch", min=1, max=64), Dim("tokens", min=2, max=512)
     ids, mask = torch.randint(0, 30522, (2, 12)), torch.ones(2, 12, dtype=torch.int64)
-    export("bert_base", text.Bert(), (ids, mask), ["ids", "mask"], ["hidden"], ({0: batch, 1: tokens}, {0: batch, 1: tokens}))
+    export(
+        "bert_base",
+        text.Bert(),
+        (ids, mask),
+        ["ids", "mask"],
+        ["hidden"],
+        ({0: batch, 1: tokens}, {0: batch, 1: tokens}),
+    )
 
 
 def gpt() -> None:
@@ -57,8 +73,14 @@ def gpt() -> None:
     args = (torch.randint(0, 8192, (2, 3)), torch.arange(5, 8), *cache)
     caches = [f"past_{kind}{i}" for i in range(module.depth) for kind in "kv"]
     dynamic = ({0: batch, 1: new}, {0: new}, tuple({0: batch, 2: past} for _ in cache))
-    export("gpt_small", module, args, ["ids", "positions", *caches],
-           ["logits", *(c.replace("past", "present") for c in caches)], dynamic)
+    export(
+        "gpt_small",
+        module,
+        args,
+        ["ids", "positions", *caches],
+        ["logits", *(c.replace("past", "present") for c in caches)],
+        dynamic,
+    )
 
 
 def tagger() -> None:
@@ -71,7 +93,9 @@ EXPORTS: dict[str, Callable[[], None]] = {
     "efficientnet_b0": lambda: image("efficientnet_b0", vision.EfficientNetB0()),
     "vit_b16": lambda: image("vit_b16", vision.ViT()),
     "yolov8n": lambda: image("yolov8n", detector.Detector(320), 320),
-    "bert_base": bert, "gpt_small": gpt, "lstm_tagger": tagger,
+    "bert_base": bert,
+    "gpt_small": gpt,
+    "lstm_tagger": tagger,
 }
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def fill(model: onnx.ModelProto, seed: int = 0) -> onnx.ModelProto:
         found = _MARK.match(tensor.doc_string)
         if found:
             mean, deviation = map(float, found.groups())
-            if tensor.name in filters:                 # PyTorch's default lets activations die out in deep networks
+            if tensor.name in filters:  # PyTorch's default lets activations die out in deep networks
                 deviation = math.sqrt(2 / math.prod(tensor.dims[1:]))
             noise = _rng(tensor.name, seed).standard_normal(tuple(tensor.dims), dtype=np.float32)
             tensor.raw_data = (noise * np.float32(deviation) + np.float32(mean)).tobytes()
@@ -52,7 +52,7 @@ def _rng(name: str, seed: int) -> np.random.Generator:
 def _fill_constant_of_shape(graph: onnx.GraphProto, seed: int) -> None:
     shapes = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     roles = {name: (node.op_type, i) for node in graph.node for i, name in enumerate(node.input)}
-    for node in graph.node:                            # a scale that is reshaped first is still a scale
+    for node in graph.node:  # a scale that is reshaped first is still a scale
         if node.op_type == "Unsqueeze" and node.output[0] in roles:
             roles[node.input[0]] = roles[node.output[0]]
     kept = []

@@ -58,8 +58,9 @@ def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, then held-out images and labels. Images are float32 (N, 1, 8, 8) in 0..1."""
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)[:, None]
-    x, held_x, y, held_y = train_test_split(images, digits.target, test_size=0.25, random_state=seed,
-                                            stratify=digits.target)
+    x, held_x, y, held_y = train_test_split(
+        images, digits.target, test_size=0.25, random_state=seed, stratify=digits.target
+    )
     return x, y, held_x, held_y
 
 
@@ -67,7 +68,7 @@ def shifted(x: torch.Tensor, random: torch.Generator) -> torch.Tensor:
     """Each image moved by at most one pixel each way, zeros coming in."""
     moves = torch.randint(0, 3, (len(x), 2), generator=random)
     padded = F.pad(x, (1, 1, 1, 1))
-    return torch.stack([p[:, i:i + 8, j:j + 8] for p, (i, j) in zip(padded, moves.tolist(), strict=True)])
+    return torch.stack([p[:, i : i + 8, j : j + 8] for p, (i, j) in zip(padded, moves.tolist(), strict=True)])
 
 
 def train(x: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> DigitsNet:
@@ -93,15 +94,25 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> DigitsNet:
 def export(model: DigitsNet, path: Path) -> None:
     """ONNX, opset 18, batch dynamic. The exporter folds the batch normalisations into the convolutions."""
     example = torch.zeros(2, 1, 8, 8)
-    torch.onnx.export(model, (example,), str(path), input_names=["image"], output_names=["logits"], opset_version=18,
-                      dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}}, dynamo=True, external_data=False,
-                      verbose=False)
+    torch.onnx.export(
+        model,
+        (example,),
+        str(path),
+        input_names=["image"],
+        output_names=["logits"],
+        opset_version=18,
+        dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1)}},
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
     strip(path)
 
 
 def strip(path: Path) -> None:
     """Without the exporter's notes about the source code it was traced from: they name paths of the machine."""
     import onnx
+
     proto = onnx.load(path)
     graph = proto.graph
     for holder in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):

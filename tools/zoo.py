@@ -17,7 +17,7 @@ LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 @dataclass(frozen=True)
 class Network:
-    """file: the light model. sizes: value per symbol for benchmarks, `batch` aside. limits: input → exclusive upper bound."""
+    """file: the light model. sizes: value per symbol for benchmarks, `batch` aside. limits: input → upper bound."""
 
     file: Path
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -32,9 +32,20 @@ def _ours(name: str, sizes: Mapping[str, int] | None = None, limits: Mapping[str
 
 
 ZOO: dict[str, Network] = {
-    **{name: Network(LIGHT / f"light_{name}.onnx") for name in (
-        "resnet50", "densenet121", "inception_v1", "inception_v2", "shufflenet", "squeezenet", "vgg19",
-        "bvlc_alexnet", "zfnet512")},
+    **{
+        name: Network(LIGHT / f"light_{name}.onnx")
+        for name in (
+            "resnet50",
+            "densenet121",
+            "inception_v1",
+            "inception_v2",
+            "shufflenet",
+            "squeezenet",
+            "vgg19",
+            "bvlc_alexnet",
+            "zfnet512",
+        )
+    },
     "mobilenet_v2": _ours("mobilenet_v2"),
     "efficientnet_b0": _ours("efficientnet_b0"),
     "vit_b16": _ours("vit_b16"),
@@ -46,7 +57,7 @@ ZOO: dict[str, Network] = {
 
 
 def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The light models of the onnx package have batch 1 written into the input and into Reshape constants: free both."""
+    """The light models of the onnx package have batch 1 written into inputs and Reshape constants: free both."""
     initial = {t.name: t for t in model.graph.initializer}
     inputs = [i for i in model.graph.input if i.name not in initial]
     if all(i.type.tensor_type.shape.dim[0].dim_param for i in inputs):
@@ -63,8 +74,10 @@ def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def inputs(model: onnx.ModelProto, sizes: Mapping[str, int], limits: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray]:
-    """Random inputs at the given sizes: normal floats, integers below the limit; `positions` count up after the past."""
+def inputs(
+    model: onnx.ModelProto, sizes: Mapping[str, int], limits: Mapping[str, int], seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Random inputs at the given sizes: normal floats, integers below the limit; positions follow the past."""
     rng = np.random.default_rng(seed)
     constants = {t.name for t in model.graph.initializer}
     feeds: dict[str, np.ndarray] = {}
@@ -87,6 +100,10 @@ def with_logits(model: onnx.ModelProto) -> onnx.ModelProto:
     """The input of a final Softmax as a further output: with random weights the softmax itself hides differences."""
     last = next((n for n in model.graph.node if n.output[0] == model.graph.output[0].name), None)
     if last is not None and last.op_type == "Softmax":
-        model.graph.output.append(onnx.ValueInfoProto(name=last.input[0], type=onnx.TypeProto(
-            tensor_type=onnx.TypeProto.Tensor(elem_type=onnx.TensorProto.FLOAT))))
+        model.graph.output.append(
+            onnx.ValueInfoProto(
+                name=last.input[0],
+                type=onnx.TypeProto(tensor_type=onnx.TypeProto.Tensor(elem_type=onnx.TensorProto.FLOAT)),
+            )
+        )
     return model

@@ -253,7 +253,9 @@ def substitute(x: Dim, env: Mapping[str, Dim]) -> Dim:
                 value: Dim = env[atom.args[0]] if atom.args[0] in env else Expr({((atom, 1),): 1})
             else:
                 args = [substitute(a, env) for a in atom.args]
-                value = {"floordiv": floordiv, "mod": mod, "min": minimum, "max": maximum}[atom.kind](*args)
+                functions: dict[str, Callable[..., Dim]] = {
+                    "floordiv": floordiv, "mod": mod, "min": minimum, "max": maximum}
+                value = functions[atom.kind](*args)
             for _ in range(power):
                 term = mul(term, value)
         total = add(total, term)

@@ -8,6 +8,8 @@ from functools import cached_property
 import ml_dtypes
 import numpy as np
 
+_Bool = bool                                   # the class below has a member named bool
+
 
 class DType(Enum):
     """An element type. `value` is the lower-case name; `.numpy` is the NumPy type; `.itemsize` is bytes per element."""
@@ -47,9 +49,10 @@ class DType(Enum):
 
     @cached_property
     def numpy(self) -> np.dtype:
-        special = {"string": object, "float8_e8m0": "float8_e8m0fnu", "float4_e2m1": "float4_e2m1fn"}
-        name = special.get(self.value, self.value)
-        if isinstance(name, str) and hasattr(ml_dtypes, name) and not hasattr(np, name):
+        if self is DType.string:
+            return np.dtype(object)
+        name = {"float8_e8m0": "float8_e8m0fnu", "float4_e2m1": "float4_e2m1fn"}.get(self.value, self.value)
+        if hasattr(ml_dtypes, name) and not hasattr(np, name):
             return np.dtype(getattr(ml_dtypes, name))
         return np.dtype(name)
 
@@ -58,15 +61,15 @@ class DType(Enum):
         return int(self.numpy.itemsize)
 
     @property
-    def is_float(self) -> bool:
+    def is_float(self) -> _Bool:
         return self.value.startswith(("float", "bfloat"))
 
     @property
-    def is_int(self) -> bool:
+    def is_int(self) -> _Bool:
         return self.value.startswith(("int", "uint"))
 
     @property
-    def is_signed(self) -> bool:
+    def is_signed(self) -> _Bool:
         return not self.value.startswith("uint") and self is not DType.bool
 
     @classmethod

@@ -60,8 +60,20 @@ class Head(nn.Module):
         super().__init__()
         self.bins, self.classes = bins, classes
         mid_box, mid_class = max(16, channels[0] // 4, 4 * bins), max(channels[0], min(classes, 100))
-        self.boxes = nn.ModuleList([nn.Sequential(ConvSiLU(c, mid_box, 3), ConvSiLU(mid_box, mid_box, 3), nn.Conv2d(mid_box, 4 * bins, 1)) for c in channels])
-        self.scores = nn.ModuleList([nn.Sequential(ConvSiLU(c, mid_class, 3), ConvSiLU(mid_class, mid_class, 3), nn.Conv2d(mid_class, classes, 1)) for c in channels])
+        self.boxes = nn.ModuleList(
+            [
+                nn.Sequential(ConvSiLU(c, mid_box, 3), ConvSiLU(mid_box, mid_box, 3), nn.Conv2d(mid_box, 4 * bins, 1))
+                for c in channels
+            ]
+        )
+        self.scores = nn.ModuleList(
+            [
+                nn.Sequential(
+                    ConvSiLU(c, mid_class, 3), ConvSiLU(mid_class, mid_class, 3), nn.Conv2d(mid_class, classes, 1)
+                )
+                for c in channels
+            ]
+        )
         points, strides = [], []
         for stride in (8, 16, 32):
             side = image // stride
@@ -74,8 +86,8 @@ class Head(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         n = maps[0].shape[0]
-        boxes = torch.cat([f(x).view(n, 4 * self.bins, -1) for f, x in zip(self.boxes, maps)], 2)
-        scores = torch.cat([f(x).view(n, self.classes, -1) for f, x in zip(self.scores, maps)], 2)
+        boxes = torch.cat([f(x).view(n, 4 * self.bins, -1) for f, x in zip(self.boxes, maps, strict=True)], 2)
+        scores = torch.cat([f(x).view(n, self.classes, -1) for f, x in zip(self.scores, maps, strict=True)], 2)
         distances = (boxes.view(n, 4, self.bins, -1).transpose(1, 2).softmax(1) * self.steps).sum(1)
         low, high = self.points - distances[:, :2], self.points + distances[:, 2:]
         boxes = torch.cat([(low + high) / 2, high - low], 1) * self.strides

@@ -33,7 +33,9 @@ class BertLayer(nn.Module):
 class Bert(nn.Module):
     """BERT-base encoder: token ids and mask (batch, tokens) → hidden states (batch, tokens, width)."""
 
-    def __init__(self, words: int = 30522, width: int = 768, heads: int = 12, depth: int = 12, longest: int = 512) -> None:
+    def __init__(
+        self, words: int = 30522, width: int = 768, heads: int = 12, depth: int = 12, longest: int = 512
+    ) -> None:
         super().__init__()
         self.words, self.positions = nn.Embedding(words, width), nn.Embedding(longest, width)
         self.norm = nn.LayerNorm(width, eps=1e-12)
@@ -61,7 +63,7 @@ class GptBlock(nn.Module):
         n, s, width = x.shape
         q, k, v = (t.reshape(n, s, self.heads, self.size).transpose(1, 2) for t in self.qkv(self.norm1(x)).chunk(3, -1))
         k, v = torch.cat([past_k, k], 2), torch.cat([past_v, v], 2)
-        scores = q @ k.transpose(-2, -1) * self.size ** -0.5 + mask
+        scores = q @ k.transpose(-2, -1) * self.size**-0.5 + mask
         x = x + self.out((scores.softmax(-1) @ v).transpose(1, 2).reshape(n, s, width))
         return x + self.down(nn.functional.gelu(self.up(self.norm2(x)), approximate="tanh")), k, v
 

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_bn(c: int, k: int, size: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU6) -> nn.Sequential:
+def conv_bn(
+    c: int, k: int, size: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU6
+) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(c, k, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(k)]
     return nn.Sequential(*layers, *([act()] if act else []))
 
@@ -30,7 +32,15 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        plan = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+        plan = [
+            (1, 16, 1, 1),
+            (6, 24, 2, 2),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        ]
         layers: list[nn.Module] = [conv_bn(3, 32, 3, 2)]
         c = 32
         for expand, k, count, stride in plan:
@@ -63,8 +73,12 @@ class MBConv(nn.Module):
         hidden = c * expand
         self.residual = stride == 1 and c == k
         first = [conv_bn(c, hidden, 1, act=nn.SiLU)] if expand != 1 else []
-        self.body = nn.Sequential(*first, conv_bn(hidden, hidden, size, stride, hidden, nn.SiLU),
-                                  SqueezeExcite(hidden, max(1, c // 4)), conv_bn(hidden, k, 1, act=None))
+        self.body = nn.Sequential(
+            *first,
+            conv_bn(hidden, hidden, size, stride, hidden, nn.SiLU),
+            SqueezeExcite(hidden, max(1, c // 4)),
+            conv_bn(hidden, k, 1, act=None),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x) if self.residual else self.body(x)
@@ -73,8 +87,15 @@ class MBConv(nn.Module):
 class EfficientNetB0(nn.Module):
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        plan = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
-                (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)]
+        plan = [
+            (1, 16, 1, 1, 3),
+            (6, 24, 2, 2, 3),
+            (6, 40, 2, 2, 5),
+            (6, 80, 3, 2, 3),
+            (6, 112, 3, 1, 5),
+            (6, 192, 4, 2, 5),
+            (6, 320, 1, 1, 3),
+        ]
         layers: list[nn.Module] = [conv_bn(3, 32, 3, 2, act=nn.SiLU)]
         c = 32
         for expand, k, count, stride, size in plan:
@@ -123,7 +144,9 @@ class EncoderBlock(nn.Module):
 class ViT(nn.Module):
     """ViT-B/16 (arXiv 2010.11929)."""
 
-    def __init__(self, width: int = 768, heads: int = 12, depth: int = 12, patch: int = 16, image: int = 224, classes: int = 1000) -> None:
+    def __init__(
+        self, width: int = 768, heads: int = 12, depth: int = 12, patch: int = 16, image: int = 224, classes: int = 1000
+    ) -> None:
         super().__init__()
         self.patches = nn.Conv2d(3, width, patch, patch)
         self.token = nn.Parameter(torch.zeros(1, 1, width))

@@ -12,7 +12,7 @@ from ..ir import Network, Op, TensorType
 from ..kernels.problem import Problem
 from ..ops import Fused
 from ..ops.conditions import conditions
-from ..plan.records import Condition, HostStep, Kernel, LayerInfo, Launch, Profile, Program, Step, TensorInfo, View
+from ..plan.records import Condition, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
 from ..targets import CpuSpec
 from .lower import Lowering
 from .memory import Layout, plan_arena
@@ -26,8 +26,15 @@ SMALL_FLOPS = 1_500_000
 class Assembly:
     """Makes one Program; `weights` collects the arrays its constant buffers name."""
 
-    def __init__(self, network: Network, lowering: Lowering, choices: Mapping[Problem, Choice], profile: Profile,
-                 cpu: CpuSpec, threads: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        lowering: Lowering,
+        choices: Mapping[Problem, Choice],
+        profile: Profile,
+        cpu: CpuSpec,
+        threads: int,
+    ) -> None:
         self.network, self.lowering, self.choices = network, lowering, choices
         self.profile, self.cpu, self.threads = profile, cpu, threads
         self.buffers = lowering.buffers
@@ -52,18 +59,29 @@ class Assembly:
             if record.kind == "constant" and record.name not in self.weights and self._is_used(record.name):
                 self.weights[record.name] = self.lowering.constants[record.name]
         return Program(
-            profile=self.profile, target=self.cpu.key, buffers=tuple(self.buffers.records), offsets=layout.offsets,
-            arena_bytes=layout.size, steps=tuple(self.steps), kernels=tuple(self.kernels.values()),
+            profile=self.profile,
+            target=self.cpu.key,
+            buffers=tuple(self.buffers.records),
+            offsets=layout.offsets,
+            arena_bytes=layout.size,
+            steps=tuple(self.steps),
+            kernels=tuple(self.kernels.values()),
             inputs=tuple(self._info(n) for n in self.network.inputs),
             outputs=tuple(self._info(n) for n in self.network.outputs),
-            output_values=tuple(self.lowering.output_values), layers=tuple(self.infos),
+            output_values=tuple(self.lowering.output_values),
+            layers=tuple(self.infos),
             threads=1 if total < SMALL_FLOPS else self.threads,
-            conditions=tuple(Condition(c.kind, c.dim, c.layer) for c in conditions(self.network, ranges)))
+            conditions=tuple(Condition(c.kind, c.dim, c.layer) for c in conditions(self.network, ranges)),
+        )
 
     def _is_used(self, name: str) -> bool:
         if not hasattr(self, "_used"):
-            self._used = {self.buffers.records[v.buffer].name for s in self.steps
-                          for v in ((*s.args,) if isinstance(s, Launch) else (*s.inputs, *s.outputs)) if isinstance(v, View)}
+            self._used = {
+                self.buffers.records[v.buffer].name
+                for s in self.steps
+                for v in ((*s.args,) if isinstance(s, Launch) else (*s.inputs, *s.outputs))
+                if isinstance(v, View)
+            }
             self._used |= {self.buffers.records[v].name for v in self.lowering.output_values if isinstance(v, int)}
         return name in self._used
 
@@ -96,13 +114,31 @@ class Assembly:
         self.kernels.setdefault(choice.symbol, kernel)
         load = load_of(work.problem)
         types = tuple(str(TensorType(p.shape, p.dtype)) for p in work.outputs)
-        self.steps.append(Launch(work.name, choice.symbol, tuple(args), tuple(map(work.to_network, source.dims)),
-                                 tuple(work.to_network(p.chunks) for p in source.phases),
-                                 serial=load.is_serial))
+        self.steps.append(
+            Launch(
+                work.name,
+                choice.symbol,
+                tuple(args),
+                tuple(map(work.to_network, source.dims)),
+                tuple(work.to_network(p.chunks) for p in source.phases),
+                serial=load.is_serial,
+            )
+        )
         self.uses.append(touched)
         note = f"best of {choice.candidates}" if choice.candidates > 1 and choice.seconds is not None else ""
-        self.infos.append(LayerInfo(work.name, work.kind or describe(work.problem.op), work.origin, repr(choice.tactic),
-                                    choice.seconds, load.flops, load.bytes, note, types))
+        self.infos.append(
+            LayerInfo(
+                work.name,
+                work.kind or describe(work.problem.op),
+                work.origin,
+                repr(choice.tactic),
+                choice.seconds,
+                load.flops,
+                load.bytes,
+                note,
+                types,
+            )
+        )
         return load.flops
 
     def pack(self, work: KernelWork, choice: Choice, i: int, raw: int) -> int:
@@ -119,8 +155,10 @@ class Assembly:
     def host_step(self, work: HostWork) -> int:
         def seen(v: object) -> View | str | None:
             return v.view() if hasattr(v, "view") else v  # type: ignore[return-value, union-attr]
-        self.steps.append(HostStep(work.name, work.op, tuple(map(seen, work.inputs)), tuple(map(seen, work.outputs)),
-                                   work.reason))
+
+        self.steps.append(
+            HostStep(work.name, work.op, tuple(map(seen, work.inputs)), tuple(map(seen, work.outputs)), work.reason)
+        )
         self.uses.append([v.buffer for v in (*work.inputs, *work.outputs) if v is not None and not isinstance(v, str)])
         self.infos.append(LayerInfo(work.name, f"Host {describe(work.op)}", work.origin, "", None, 0, 0, work.reason))
         return 0

@@ -52,10 +52,17 @@ def build(network: Network, options: BuildOptions | None = None) -> Plan:
     plan = compiler.plan(programs, options.name or network.name, network.metadata)
     for program in programs:
         trace.say(trace.LAYERS, lambda p=program: trace.layers(p))  # type: ignore[misc]
-        trace.say(trace.SUMMARY, lambda p=program: f"{plan.name}: {trace.summary(p)}, {time.perf_counter() - begin:.1f} s")  # type: ignore[misc]
-    provenance = {"cpu": compiler.cpu.name, "generators": generator_version(), "threads": str(compiler.threads),
-                  "seconds": f"{time.perf_counter() - begin:.2f}", "rewrites": str(len(report.fired)),
-                  "precision": "fp32"}
+        trace.say(
+            trace.SUMMARY, lambda p=program: f"{plan.name}: {trace.summary(p)}, {time.perf_counter() - begin:.1f} s"
+        )  # type: ignore[misc]
+    provenance = {
+        "cpu": compiler.cpu.name,
+        "generators": generator_version(),
+        "threads": str(compiler.threads),
+        "seconds": f"{time.perf_counter() - begin:.2f}",
+        "rewrites": str(len(report.fired)),
+        "precision": "fp32",
+    }
     return replace(plan, provenance=provenance, verification=verification.to_json() if options.verify else {"ok": None})
 
 
@@ -65,7 +72,9 @@ def rebuild(plan: Plan, options: BuildOptions | None = None) -> Plan:
     The result is verified against the plan's own network, unless options say otherwise.
     """
     options = options or BuildOptions()
-    constants = {name.removeprefix("network/"): array for name, array in plan.weights.items() if name.startswith("network/")}
+    constants = {
+        name.removeprefix("network/"): array for name, array in plan.weights.items() if name.startswith("network/")
+    }
     network = decode_network(json.loads(plan.network), constants, REGISTRY)
     options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name)
     fresh = build(network, options)
@@ -79,8 +88,11 @@ def check_profiles(network: Network, profiles: tuple[Profile, ...]) -> tuple[Pro
     for profile in profiles or (Profile(),):
         missing = wanted - {name for name, _ in profile.ranges}
         if missing:
-            raise BuildError(f"no range is given for the dimension{'s' if len(missing) > 1 else ''} {', '.join(sorted(missing))}",
-                             at=network.name, try_="give a profile: shapes={input: (min, opt, max)}")
+            raise BuildError(
+                f"no range is given for the dimension{'s' if len(missing) > 1 else ''} {', '.join(sorted(missing))}",
+                at=network.name,
+                try_="give a profile: shapes={input: (min, opt, max)}",
+            )
         for name, (low, best, high) in profile.ranges:
             if not 0 <= low <= best <= high:
                 raise BuildError(f"the range of {name} is not ordered: min {low}, opt {best}, max {high}")
@@ -112,14 +124,21 @@ class Compiler:
     def lowering(self, profile: Profile) -> Lowering:
         return Lowering(self.network, self.cpu, profile.optimum()).run()
 
-    def verified(self, original: Network, program: Program, profile: Profile, report: Report,
-                 say: Callable[[str, float, float | None], None]) -> Program:
+    def verified(
+        self,
+        original: Network,
+        program: Program,
+        profile: Profile,
+        report: Report,
+        say: Callable[[str, float, float | None], None],
+    ) -> Program:
         """The program, proven; after a failure once more without the kernels of the first layer that is wrong."""
         plan = self.plan([program], original.name, {})
         failures = check_program(original, plan, profile, self.options, self.tolerance, report, say)
         if not failures:
             return program
         from .locate import first_divergence
+
         where = first_divergence(self, profile, failures[0].shapes)
         report.first_divergence = where.text
         if where.kernel is not None:
@@ -130,15 +149,22 @@ class Compiler:
                 again = self.program(profile)
             except BuildError:
                 again = None
-            if again is not None and not check_program(original, self.plan([again], original.name, {}), profile,
-                                                       self.options, self.tolerance, second, say):
+            if again is not None and not check_program(
+                original, self.plan([again], original.name, {}), profile, self.options, self.tolerance, second, say
+            ):
                 report.findings = second.findings
                 report.skipped.append(f"kernel {where.kernel} of {where.text} was wrong and is not used")
                 return again
         worst = failures[0]
-        raise VerificationError(f"output {worst.output!r} differs from the reference by {worst.error:.2e}, allowed is "
-                                f"{worst.tolerance:.0e}", at=original.name, shapes=dict(worst.shapes), note=worst.note,
-                                layer=where.text, try_="report this; or build with a larger tolerance if it is acceptable")
+        raise VerificationError(
+            f"output {worst.output!r} differs from the reference by {worst.error:.2e}, allowed is "
+            f"{worst.tolerance:.0e}",
+            at=original.name,
+            shapes=dict(worst.shapes),
+            note=worst.note,
+            layer=where.text,
+            try_="report this; or build with a larger tolerance if it is acceptable",
+        )
 
     def plan(self, programs: list[Program], name: str, metadata: Mapping[str, str]) -> Plan:
         needed = {b.name for p in programs for b in p.buffers if b.kind == "constant"}
@@ -147,5 +173,3 @@ class Compiler:
         weights.update({f"network/{n}": a for n, a in constants.items()})
         choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items()}
         return Plan(name, tuple(programs), json.dumps(data), weights, dict(metadata), choices=choices)
-
-

@@ -49,10 +49,12 @@ class TimingCache:
             data = json.loads(self.path.read_text())
             if data.get("format") != FORMAT:
                 return {}
-            return {str(scope): {str(k): {str(t): float(s) for t, s in v.items()} for k, v in entries.items()}
-                    for scope, entries in data["scopes"].items()}
+            return {
+                str(scope): {str(k): {str(t): float(s) for t, s in v.items()} for k, v in entries.items()}
+                for scope, entries in data["scopes"].items()
+            }
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
-            return {}                                  # a damaged cache costs time, not correctness: measure again
+            return {}  # a damaged cache costs time, not correctness: measure again
 
     def known(self, problem: Problem) -> dict[str, float]:
         return self.times.get(problem_key(problem), {})

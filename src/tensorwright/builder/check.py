@@ -14,8 +14,15 @@ from .options import BuildOptions
 from .verify import Finding, Report, compare, expected_outputs, random_feeds, sizes_to_check
 
 
-def check_program(network: Network, plan: Plan, profile: Profile, options: BuildOptions, tolerance: float,
-                  report: Report, say: Callable[[str, float, float | None], None]) -> list[Finding]:
+def check_program(
+    network: Network,
+    plan: Plan,
+    profile: Profile,
+    options: BuildOptions,
+    tolerance: float,
+    report: Report,
+    say: Callable[[str, float, float | None], None],
+) -> list[Finding]:
     """Adds findings to the report; returns those that fail."""
     if any(not isinstance(network.types[name], TensorType) for name in network.inputs):
         report.skipped.append("inputs that are not tensors of known shape")
@@ -34,19 +41,20 @@ def check_program(network: Network, plan: Plan, profile: Profile, options: Build
     return failures
 
 
-def compare_once(network: Network, engine: Engine, feeds: Mapping[str, np.ndarray], tolerance: float,
-                 report: Report) -> list[Finding]:
+def compare_once(
+    network: Network, engine: Engine, feeds: Mapping[str, np.ndarray], tolerance: float, report: Report
+) -> list[Finding]:
     shapes = {name: a.shape for name, a in feeds.items()}
     try:
         expected = expected_outputs(network, feeds)
-    except (ValueError, IndexError, ArithmeticError, TensorwrightError) as error:     # random data the model refuses
+    except (ValueError, IndexError, ArithmeticError, TensorwrightError) as error:  # random data the model refuses
         report.skipped.append(f"{shapes}: the reference refuses random inputs ({type(error).__name__}: {error})")
         return []
     got = engine.run(feeds)
     failed = []
     for name in network.outputs:
-        error, note = _compare(got[name], expected[name])
-        finding = Finding(name, shapes, error, tolerance, note)
+        distance, note = _compare(got[name], expected[name])
+        finding = Finding(name, shapes, distance, tolerance, note)
         report.findings.append(finding)
         if not finding.ok:
             failed.append(finding)

@@ -10,8 +10,23 @@ from collections import deque
 
 from ..dims import Dim, floordiv, mul
 from ..ir import Layer, Network, TensorType
-from ..ops import (Attention, Concat, Convolution, ConvTranspose, Fused, MatMul, Normalize, Pad, Pointwise, Pool, Reduce,
-                   Resize, Slice, Softmax, Transpose)
+from ..ops import (
+    Attention,
+    Concat,
+    Convolution,
+    ConvTranspose,
+    Fused,
+    MatMul,
+    Normalize,
+    Pad,
+    Pointwise,
+    Pool,
+    Reduce,
+    Resize,
+    Slice,
+    Softmax,
+    Transpose,
+)
 
 Order = tuple[int, ...]
 
@@ -59,9 +74,9 @@ def choose_orders(network: Network) -> dict[str, Order]:
 
     for layer in network.layers:
         if isinstance(core(layer), (Convolution, ConvTranspose)):
-            for name in (layer.inputs[0], layer.outputs[0]):
-                if is_tensor(name) and rank(name) >= 3:  # type: ignore[arg-type]
-                    wish(name, channels_last(rank(name)))  # type: ignore[arg-type]
+            for value in (layer.inputs[0], layer.outputs[0]):
+                if value and is_tensor(value) and rank(value) >= 3:
+                    wish(value, channels_last(rank(value)))
     while queue:
         name = queue.popleft()
         for layer in [*([producers[name]] if name in producers else []), *readers.get(name, [])]:
@@ -69,7 +84,7 @@ def choose_orders(network: Network) -> dict[str, Order]:
                 if other != name and name in _same_order_values(layer, network):
                     wish(other, decided[name])
 
-    for layer in reversed(network.layers):        # writers serve the transposed reader
+    for layer in reversed(network.layers):  # writers serve the transposed reader
         if isinstance(layer.op, Transpose) and isinstance(layer.inputs[0], str):
             source, result = layer.inputs[0], layer.outputs[0]
             if source in decided or source in fixed or len(readers.get(source, [])) != 1 or source not in producers:
@@ -78,7 +93,7 @@ def choose_orders(network: Network) -> dict[str, Order]:
             order = tuple(layer.op.perm[a] for a in target)
             if _can_write(producers[source], order):
                 decided[source] = order
-    for layer in network.layers:                  # what is left follows its inputs
+    for layer in network.layers:  # what is left follows its inputs
         for out in layer.outputs:
             if is_tensor(out) and out not in decided:
                 same = [i for i in _same_order_values(layer, network) if i in decided and i != out and i not in fixed]
@@ -98,10 +113,11 @@ def _same_order_values(layer: Layer, network: Network) -> list[str]:
     if isinstance(op, (Pointwise, Concat)):
         values += [i for i in layer.inputs if i]
     elif isinstance(op, (Pool, Resize, Pad, Slice, Convolution, ConvTranspose)) or (
-            isinstance(op, Reduce) and op.keepdims):
+        isinstance(op, Reduce) and op.keepdims
+    ):
         values += [i for i in (layer.inputs[0],) if i]
         if isinstance(layer.op, Fused):
-            values += [i for i in layer.inputs[layer.op.arity:] if i]
+            values += [i for i in layer.inputs[layer.op.arity :] if i]
     elif isinstance(op, (Softmax, Normalize)) and layer.inputs[0]:
         values += [layer.inputs[0]]
     else:

@@ -56,9 +56,10 @@ def first_divergence(compiler: Compiler, profile: Profile, shapes: Mapping[str, 
             error, note = compare(got, expected[name])
             if error > compiler.tolerance:
                 tactic = choices[work.problem]
-                return Divergence(f"{work.name} ({tactic.tactic!r}): {name!r} differs by {error:.1e} {note}".rstrip(),
-                                  tactic.symbol)
-    for work in reversed(lowering.works):        # nothing inside is wrong: the last kernel writes the user's memory
+                return Divergence(
+                    f"{work.name} ({tactic.tactic!r}): {name!r} differs by {error:.1e} {note}".rstrip(), tactic.symbol
+                )
+    for work in reversed(lowering.works):  # nothing inside is wrong: the last kernel writes the user's memory
         if isinstance(work, KernelWork):
             return Divergence(f"{work.name}, or after it", choices[work.problem].symbol)
     return Divergence("no kernel is wrong by itself", None)

@@ -16,12 +16,25 @@ from ..dims import Dim
 from ..dtypes import NATIVE
 from ..ir import Layer, Network, Op, TensorType
 from ..kernels.cpu import tactics
-from ..ops import (Concat, Convolution, ConvTranspose, Expand, Fused, Host, MatMul, Pointwise, Pool, Reshape, Resize,
-                   Slice, Transpose)
+from ..ops import (
+    Concat,
+    Convolution,
+    ConvTranspose,
+    Expand,
+    Fused,
+    Host,
+    MatMul,
+    Pointwise,
+    Pool,
+    Reshape,
+    Resize,
+    Slice,
+    Transpose,
+)
 from ..ops.expr import In
 from ..targets import CpuSpec
 from .layout import Order, canonical, channels_last, choose_orders, core
-from .storage import (Border, Buffers, Place, expanded, order_of, reshaped, sliced, strides_of, transposed)
+from .storage import Border, Buffers, Place, expanded, order_of, reshaped, sliced, strides_of, transposed
 from .work import HostWork, KernelWork, Work, make_problem
 
 SPATIAL = (Convolution, ConvTranspose, Pool, Resize)
@@ -35,7 +48,7 @@ class Lowering:
         self.buffers = Buffers()
         self.works: list[Work] = []
         self.places: dict[str, Place] = {}
-        self.constants: dict[str, np.ndarray] = {}          # weight name → array, as constant buffers name them
+        self.constants: dict[str, np.ndarray] = {}  # weight name → array, as constant buffers name them
         self.output_values: list[int | str] = []
         self.orders = choose_orders(network)
         self.producers, self.readers = network.producers(), network.readers()
@@ -47,8 +60,11 @@ class Lowering:
     def _is_computed(self, name: str) -> bool:
         """Whether a kernel writes the value itself, so that we choose where."""
         layer = self.producers.get(name)
-        return layer is not None and not isinstance(layer.op, (Transpose, Reshape, Slice, Expand, Host)) and all(
-            isinstance(self.network.types[v], TensorType) for v in (*layer.inputs, *layer.outputs) if v)
+        return (
+            layer is not None
+            and not isinstance(layer.op, (Transpose, Reshape, Slice, Expand, Host))
+            and all(isinstance(self.network.types[v], TensorType) for v in (*layer.inputs, *layer.outputs) if v)
+        )
 
     def _concat_targets(self) -> dict[str, tuple[str, int, Dim]]:
         """value → (concatenation it is written into, axis, start): such a Concat costs nothing for it."""
@@ -56,12 +72,18 @@ class Lowering:
         for layer in reversed(self.network.layers):
             if not isinstance(layer.op, Concat) or not isinstance(self.network.types[layer.outputs[0]], TensorType):
                 continue
-            out, start = layer.outputs[0], 0
+            out = layer.outputs[0]
+            start: Dim = 0
             for name in layer.inputs:
                 assert name is not None
                 t = self.network.tensor(name)
-                if (self._is_computed(name) and name not in found and name not in self.network.outputs
-                        and layer.inputs.count(name) == 1 and self.orders[name] == self.orders[out]):
+                if (
+                    self._is_computed(name)
+                    and name not in found
+                    and name not in self.network.outputs
+                    and layer.inputs.count(name) == 1
+                    and self.orders[name] == self.orders[out]
+                ):
                     found[name] = (out, layer.op.axis, start)
                 start = start + t.shape[layer.op.axis]
         return found
@@ -78,7 +100,7 @@ class Lowering:
                 t = self.network.tensor(layer.inputs[0])
                 if layer.op.sizes[2:] == t.shape[2:]:
                     return ask(layer.inputs[0], pads)
-            reshaped_ = layer is not None and isinstance(layer.op, Reshape)      # if it turns out to need a copy
+            reshaped_ = layer is not None and isinstance(layer.op, Reshape)  # if it turns out to need a copy
             if (self._is_computed(name) or reshaped_) and not (name in self.network.outputs and self._is_c_order(name)):
                 have = found.setdefault(name, [[0, 0] for _ in range(len(pads) + 2)])
                 for axis, (before, after) in enumerate(pads):
@@ -114,12 +136,13 @@ class Lowering:
 
     def constant(self, array: np.ndarray, name: str) -> Place:
         """A constant buffer for the array, in C order."""
-        array = np.asarray(array, order="C")         # unlike ascontiguousarray: scalars stay scalars
+        array = np.asarray(array, order="C")  # unlike ascontiguousarray: scalars stay scalars
         key, n = name, 1
         while key in self.constants and self.constants[key] is not array:
             key, n = f"{name}~{n}", n + 1
         self.constants[key] = array
         from ..dtypes import DType
+
         place = self.buffers.dense("constant", array.shape, DType.of(array), key)
         self._constant_of_buffer[place.buffer] = array
         return place
@@ -159,8 +182,11 @@ class Lowering:
         values = [v for v in (*layer.inputs, *layer.outputs) if v]
         opaque = [v for v in values if not isinstance(self.network.types[v], TensorType)]
         if isinstance(layer.op, Host) or opaque:
-            reason = f"{layer.op.node} has no kernel" if isinstance(layer.op, Host) else (
-                f"the shape of {opaque[0]!r} is only known at run time")
+            reason = (
+                f"{layer.op.node} has no kernel"
+                if isinstance(layer.op, Host)
+                else (f"the shape of {opaque[0]!r} is only known at run time")
+            )
             self.host(layer, reason)
         elif isinstance(layer.op, (Transpose, Reshape, Slice, Expand)):
             self.view(layer)
@@ -177,7 +203,7 @@ class Lowering:
             case Transpose(perm=perm):
                 self.places[out] = transposed(p, perm)
             case Slice(starts=starts, sizes=sizes, steps=steps):
-                self.places[out] = sliced(p, starts, sizes, steps)
+                self.places[out] = sliced(p, starts, sizes, steps)  # type: ignore[arg-type]
             case Expand():
                 self.places[out] = expanded(p, t.shape)
             case Reshape():
@@ -204,8 +230,9 @@ class Lowering:
             t = self.network.tensor(name)
             if self.targets.get(name, ("",))[0] != out:
                 starts: tuple[Dim, ...] = tuple(start if a == layer.op.axis else 0 for a in range(t.rank))
-                self.copy(self.place(name), sliced(whole, starts, t.shape, (1,) * t.rank), f"{layer.name}[{k}]",
-                          layer.origin)
+                self.copy(
+                    self.place(name), sliced(whole, starts, t.shape, (1,) * t.rank), f"{layer.name}[{k}]", layer.origin
+                )
             start = start + t.shape[layer.op.axis]
 
     def copy(self, source: Place, target: Place, name: str, origin: tuple[str, ...] = ()) -> None:
@@ -213,8 +240,16 @@ class Lowering:
             return
         plain = replace(source, border=())
         if not self.emit(name, Pointwise(In(0, source.dtype)), (plain,), (target,), origin, "Copy"):
-            self.works.append(HostWork(name, Pointwise(In(0, source.dtype)), (source,), (target,),
-                                       f"no kernel copies {source.dtype}", origin))
+            self.works.append(
+                HostWork(
+                    name,
+                    Pointwise(In(0, source.dtype)),
+                    (source,),
+                    (target,),
+                    f"no kernel copies {source.dtype}",
+                    origin,
+                )
+            )
 
     def host(self, layer: Layer, reason: str) -> None:
         inputs: list[Place | str | None] = []
@@ -231,18 +266,28 @@ class Lowering:
         inputs = tuple(None if v is None else self.place(v) for v in layer.inputs)
         outputs = []
         for v in layer.outputs:
-            t = self.network.types[v] if v else op.infer(*[None if i is None else self.network.tensor(i)
-                                                           for i in layer.inputs])[layer.outputs.index(v)]  # type: ignore[index]
+            t = (
+                self.network.types[v]
+                if v
+                else op.infer(*[None if i is None else self.network.tensor(i) for i in layer.inputs])[
+                    layer.outputs.index(v)
+                ]
+            )  # type: ignore[index]
             assert isinstance(t, TensorType)
             outputs.append(self.allocate(v) if v else self.buffers.dense("arena", t.shape, t.dtype))
         if any(p is not None and p.dtype not in NATIVE for p in (*inputs, *outputs)) and not isinstance(op, Pointwise):
-            self.host(layer, "no kernel computes in " + str(next(p.dtype for p in (*inputs, *outputs) if p and p.dtype not in NATIVE)))
+            self.host(
+                layer,
+                "no kernel computes in "
+                + str(next(p.dtype for p in (*inputs, *outputs) if p and p.dtype not in NATIVE)),
+            )
             return
         if not self._compute(layer.name, op, inputs, tuple(outputs), layer.origin):
             self.host(layer, f"no kernel for {type(core(layer)).__name__} of this type and layout")
 
-    def _compute(self, name: str, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...],
-                 origin: tuple[str, ...]) -> bool:
+    def _compute(
+        self, name: str, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...], origin: tuple[str, ...]
+    ) -> bool:
         """Emit the work in the first of several ways that kernels accept; False when there is none."""
         inputs = self._broadcast(op, inputs, outputs)
         if self.emit(name, op, inputs, outputs, origin):
@@ -267,10 +312,14 @@ class Lowering:
             assert isinstance(t, TensorType)
             middle = self.buffers.ordered(t.shape, t.dtype, order_of(y) if not y.is_dense else canonical(t.rank))
             if self._compute(name, op.core, inputs[:arity], (middle,), origin):
-                return self._compute(f"{name} (epilogue)", Pointwise(op.epilogue), (middle, *inputs[arity:]), (y,), origin)
+                return self._compute(
+                    f"{name} (epilogue)", Pointwise(op.epilogue), (middle, *inputs[arity:]), (y,), origin
+                )
         return False
 
-    def _compute_into(self, name: str, op: Op, inputs: tuple, ranked: tuple, y: Place, origin: tuple, mark: int) -> bool:
+    def _compute_into(
+        self, name: str, op: Op, inputs: tuple, ranked: tuple, y: Place, origin: tuple, mark: int
+    ) -> bool:
         if self.emit(name, op, self._broadcast(op, inputs, (y,)), (y,), origin):
             return True
         arity = op.arity if isinstance(op, Fused) else len(inputs)
@@ -280,8 +329,10 @@ class Lowering:
         del self.works[mark:]
         return False
 
-    def _broadcast(self, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...]) -> tuple[Place | None, ...]:
-        """Pointwise operands and epilogue extras, expanded to the output's shape; big constants laid like the output."""
+    def _broadcast(
+        self, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...]
+    ) -> tuple[Place | None, ...]:
+        """Pointwise operands and epilogue extras, expanded to the output's shape; big constants laid like it."""
         first = 0 if isinstance(op, Pointwise) else op.arity if isinstance(op, Fused) else len(inputs)
         y = outputs[0]
         result = list(inputs)
@@ -293,12 +344,17 @@ class Lowering:
                 order = tuple(a - (len(y.shape) - array.ndim) for a in order_of(y))
                 order = tuple(a for a in order if a >= 0)
                 if order != canonical(array.ndim):
-                    moved = self.constant(np.ascontiguousarray(array.transpose(order)), self.buffers.records[p.buffer].name + "@" + "".join(map(str, order)))
+                    moved = self.constant(
+                        np.ascontiguousarray(array.transpose(order)),
+                        self.buffers.records[p.buffer].name + "@" + "".join(map(str, order)),
+                    )
                     p = transposed(moved, tuple(order.index(a) for a in range(array.ndim)))
             result[i] = replace(expanded(p, y.shape), border=())
         return tuple(result)
 
-    def _preferred(self, op: Op, inputs: tuple[Place | None, ...], name: str, origin: tuple[str, ...]) -> tuple[Place | None, ...]:
+    def _preferred(
+        self, op: Op, inputs: tuple[Place | None, ...], name: str, origin: tuple[str, ...]
+    ) -> tuple[Place | None, ...]:
         """Variable operands copied into the layout the family works best in."""
         inner = op.core if isinstance(op, Fused) else op
         result: list[Place | None] = []
@@ -312,7 +368,11 @@ class Lowering:
                 order = channels_last(len(p.shape))
                 if isinstance(inner, Convolution):
                     border = ((0, 0), (0, 0), *inner.pads)
-            if isinstance(inner, MatMul) and i == 1 and (p.strides[-1] == 1 or len(p.shape) > 1 and p.strides[-2] == 1):
+            if (
+                isinstance(inner, MatMul)
+                and i == 1
+                and (p.strides[-1] == 1 or (len(p.shape) > 1 and p.strides[-2] == 1))
+            ):
                 result.append(p)
                 continue
             wanted = strides_of(p.shape, order)
@@ -328,16 +388,32 @@ class Lowering:
         inner = op.core if isinstance(op, Fused) else op
         return channels_last(rank) if isinstance(inner, SPATIAL) and rank >= 3 else canonical(rank)
 
-    def emit(self, name: str, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...],
-             origin: tuple[str, ...], kind: str = "") -> bool:
+    def emit(
+        self,
+        name: str,
+        op: Op,
+        inputs: tuple[Place | None, ...],
+        outputs: tuple[Place, ...],
+        origin: tuple[str, ...],
+        kind: str = "",
+    ) -> bool:
         """Append the work if any kernel accepts the problem."""
         if any(d == 0 for p in outputs for d in p.shape):
             return True
-        constants = {i: self._constant_of_buffer[p.buffer] for i, p in enumerate(inputs)
-                     if p is not None and p.buffer in self._constant_of_buffer
-                     and self._constant_of_buffer[p.buffer].shape == p.shape and p.is_dense}
-        problem, back = make_problem(op, tuple(None if p is None else p.operand(i in constants) for i, p in enumerate(inputs)),
-                                     tuple(p.operand() for p in outputs), self.tuned)
+        constants = {
+            i: self._constant_of_buffer[p.buffer]
+            for i, p in enumerate(inputs)
+            if p is not None
+            and p.buffer in self._constant_of_buffer
+            and self._constant_of_buffer[p.buffer].shape == p.shape
+            and p.is_dense
+        }
+        problem, back = make_problem(
+            op,
+            tuple(None if p is None else p.operand(i in constants) for i, p in enumerate(inputs)),
+            tuple(p.operand() for p in outputs),
+            self.tuned,
+        )
         if next(iter(tactics(problem, self.cpu)), None) is None:
             return False
         self.works.append(KernelWork(name, problem, inputs, outputs, back, constants, origin, kind))

@@ -23,8 +23,12 @@ class Layout:
     size: int
 
 
-def plan_arena(buffers: Sequence[Buffer], geometry: Mapping[int, tuple], uses: Sequence[Sequence[int]],
-               ranges: Mapping[str, tuple[int, int]]) -> Layout:
+def plan_arena(
+    buffers: Sequence[Buffer],
+    geometry: Mapping[int, tuple],
+    uses: Sequence[Sequence[int]],
+    ranges: Mapping[str, tuple[int, int]],
+) -> Layout:
     """Offsets for arena buffers such that two that are alive at the same step do not overlap.
 
     geometry   of zeroed buffers: those of equal geometry may follow each other in one slot, which nobody else uses
@@ -42,12 +46,14 @@ def plan_arena(buffers: Sequence[Buffer], geometry: Mapping[int, tuple], uses: S
         if buffers[b].kind == "arena":
             size = bounds(buffers[b].bytes, ranges)[1]
             if size > LIMIT:
-                raise BuildError(f"an intermediate value needs {size / 2**30:.0f} GiB at the profile's maximum",
-                                 try_="lower the maximum shapes of the profile")
+                raise BuildError(
+                    f"an intermediate value needs {size / 2**30:.0f} GiB at the profile's maximum",
+                    try_="lower the maximum shapes of the profile",
+                )
             sizes[b] = -(-max(size, 1) // ALIGN) * ALIGN + STAGGER
     offsets = [-1] * len(buffers)
     end = _place_zeroed({b: s for b, s in sizes.items() if buffers[b].zero}, geometry, first, last, offsets)
-    placed: list[tuple[int, int, int, int]] = []                      # (offset, end, first, last)
+    placed: list[tuple[int, int, int, int]] = []  # (offset, end, first, last)
     for b in sorted((b for b in sizes if not buffers[b].zero), key=lambda b: (-sizes[b], first[b])):
         at = _lowest_gap(sizes[b], [p for p in placed if p[2] <= last[b] and first[b] <= p[3]], end)
         offsets[b] = at
@@ -64,10 +70,15 @@ def _lowest_gap(size: int, alive: list[tuple[int, int, int, int]], base: int) ->
     return at
 
 
-def _place_zeroed(sizes: dict[int, int], geometry: Mapping[int, tuple], first: Mapping[int, int],
-                  last: Mapping[int, int], offsets: list[int]) -> int:
+def _place_zeroed(
+    sizes: dict[int, int],
+    geometry: Mapping[int, tuple],
+    first: Mapping[int, int],
+    last: Mapping[int, int],
+    offsets: list[int],
+) -> int:
     """Slots for zeroed buffers; returns where the rest of the arena starts."""
-    slots: dict[tuple, list[tuple[int, int]]] = {}                    # geometry → [(offset, last step used)]
+    slots: dict[tuple, list[tuple[int, int]]] = {}  # geometry → [(offset, last step used)]
     end = 0
     for b in sorted(sizes, key=lambda b: first[b]):
         free = slots.setdefault(geometry[b], [])

@@ -20,7 +20,7 @@ class BuildOptions:
     threads        size of the team the engine is tuned for; None: all usable cores
     tune_budget    seconds of timing candidate kernels; None: no bound, 0: take the analytical model's first choice
     verify         compare with the reference before the plan is returned
-    tolerance      largest allowed |engine - reference| / max|reference| per output; None: from the precision (float32: 1e-4)
+    tolerance      largest allowed |engine - reference| / max|reference| per output; None: by precision (float32: 1e-4)
     timing_cache   file that keeps timings between builds; None: the user's cache folder; False: none
     replay         problem key → tactic text: take these choices instead of timing (deterministic rebuilds)
     progress       called while building
@@ -34,7 +34,7 @@ class BuildOptions:
     tune_budget: float | None = None
     verify: bool = True
     tolerance: float | None = None
-    timing_cache: str | Path | None | bool = None
+    timing_cache: str | Path | bool | None = None
     replay: Mapping[str, str] | None = None
     progress: Progress | None = None
     seed: int = 0

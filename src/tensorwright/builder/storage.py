@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ..dims import Dim, Expr, add, mul, product
 from ..dtypes import DType
@@ -46,7 +47,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self.records: list[Buffer] = []
-        self.geometry: dict[int, tuple] = {}              # zeroed buffers that may share memory have equal geometry
+        self.geometry: dict[int, tuple] = {}  # zeroed buffers that may share memory have equal geometry
         self.user: dict[str, int] = {}
 
     def add(self, kind: str, nbytes: Dim, name: str = "", zero: bool = False) -> int:
@@ -120,7 +121,7 @@ def reshaped(p: Place, shape: tuple[Dim, ...]) -> Place | None:
     border: list[tuple[int, int]] = [(0, 0)] * len(shape)
     for old, new in groups:
         axes = [a for a in old if p.shape[a] != 1]
-        for outer, inner in zip(axes, axes[1:], strict=False):
+        for outer, inner in pairwise(axes):
             if p.strides[outer] != mul(p.shape[inner], p.strides[inner]):
                 return None
         step: Dim = p.strides[axes[-1]] if axes else 1
@@ -145,9 +146,14 @@ def order_for_reshape(old: tuple[Dim, ...], new: tuple[Dim, ...], wanted: Order)
 
 def order_of(p: Place) -> Order:
     """Axes by decreasing stride, as far as numbers tell; axes of size 1 and symbolic ties keep their place."""
+
     def weight(axis: int) -> int:
         s = p.strides[axis]
-        return max((abs(k) << (8 * sum(power for _, power in m)) for m, k in s.terms), default=0) if isinstance(
-            s, Expr) else abs(s)
+        return (
+            max((abs(k) << (8 * sum(power for _, power in m)) for m, k in s.terms), default=0)
+            if isinstance(s, Expr)
+            else abs(s)
+        )
+
     axes = sorted(range(len(p.shape)), key=lambda a: (-weight(a), a))
     return tuple(axes)

@@ -30,5 +30,7 @@ def layers(program: Program) -> str:
 def summary(program: Program) -> str:
     hosts = sum(not x.tactic for x in program.layers)
     flops = sum(x.flops for x in program.layers)
-    return (f"{len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, {flops / 1e9:.2f} GFLOP, "
-            f"arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads")
+    return (
+        f"{len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, {flops / 1e9:.2f} GFLOP, "
+        f"arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads"
+    )

@@ -1,4 +1,4 @@
-"""Operands for timing one problem: laid out as the network will, random, with weights as cold as the network finds them."""
+"""Operands for timing one problem: laid out as in the network, random, weights as cold as the network finds them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Trial:
         start = (-raw.ctypes.data) % 64 - low * item
         if 0 in shape:
             return Block(raw, np.empty(shape, o.dtype.numpy))
-        first = raw[start:start + item].view(o.dtype.numpy).reshape(())
+        first = raw[start : start + item].view(o.dtype.numpy).reshape(())
         view = np.lib.stride_tricks.as_strided(first, shape, [s * item for s in strides])
         return Block(raw, view)
 
@@ -126,7 +126,9 @@ class Trial:
     def launch(self, source: Source, tactic: Tactic, library: device.Library) -> TrialLaunch:
         """The tactic's launch table over this trial's operands."""
         keep: list[object] = [library]
-        packed = {i: np.ascontiguousarray(tactic.pack(self.problem, self.cpu, i, self._logical(i))) for i in source.packed}
+        packed = {
+            i: np.ascontiguousarray(tactic.pack(self.problem, self.cpu, i, self._logical(i))) for i in source.packed
+        }
         cold = sum(a.nbytes for a in packed.values())
         is_cold = cold > self.cpu.l2 * COLD_SHARE
         copies = max(1, min(32, MAX_COPIES_BYTES // cold)) if is_cold else WARM_LAUNCHES
@@ -139,7 +141,7 @@ class Trial:
         dims = np.array([evaluate(d, self.env) for d in source.dims] or [0], np.int64)
         keep.append(dims)
         rows: list[tuple[int, ...]] = []
-        for copy in range(copies):
+        for _ in range(copies):
             pointers = []
             for i, operand in enumerate(self.problem.inputs):
                 if operand is None:
@@ -150,8 +152,10 @@ class Trial:
                     pointers.append(self._input(i).address)
             args = np.array([*pointers, *(b.address for b in self.outputs), *scratch, 0], np.uint64)
             keep.append(args)
-            rows += [(library.address(p.entry), args.ctypes.data, dims.ctypes.data, evaluate(p.chunks, self.env), 0)
-                     for p in source.phases]
+            rows += [
+                (library.address(p.entry), args.ctypes.data, dims.ctypes.data, evaluate(p.chunks, self.env), 0)
+                for p in source.phases
+            ]
         return TrialLaunch(np.array(rows, np.uint64).reshape(-1, PHASE_BYTES // 8), copies, self.outputs, keep)
 
     def _logical(self, i: int) -> np.ndarray:
@@ -163,8 +167,6 @@ class Trial:
 def _aligned_copy(array: np.ndarray, keep: list[object]) -> int:
     raw = np.empty(array.nbytes + 64, np.uint8)
     start = (-raw.ctypes.data) % 64
-    raw[start:start + array.nbytes] = array.reshape(-1).view(np.uint8)
+    raw[start : start + array.nbytes] = array.reshape(-1).view(np.uint8)
     keep.append(raw)
     return int(raw.ctypes.data) + start
-
-

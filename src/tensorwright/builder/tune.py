@@ -80,8 +80,10 @@ class Tuner:
         if replayed is not None:
             found = [t for t in candidates if repr(t) == replayed]
             if not found:
-                raise BuildError(f"the replayed choice {replayed} is not a tactic of {problem.op}",
-                                 try_="rebuild without replay: the generators have changed")
+                raise BuildError(
+                    f"the replayed choice {replayed} is not a tactic of {problem.op}",
+                    try_="rebuild without replay: the generators have changed",
+                )
             return self._finish(problem, found[0], None, 1)
         if len(candidates) == 1 or seconds_left == 0 or load.bytes == 0:
             exact = [t for t in candidates if not approximate(t)] or candidates

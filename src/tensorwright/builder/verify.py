@@ -22,7 +22,7 @@ INTEGER_SHARE = 1e-3
 
 @dataclass
 class Finding:
-    """One output at one set of shapes. error: relative to the output's largest magnitude; inf when NaN or shape differ."""
+    """One output at some shapes. error is relative to the output's largest magnitude; inf when NaN or shapes differ."""
 
     output: str
     shapes: Mapping[str, tuple[int, ...]]
@@ -53,11 +53,16 @@ class Report:
 
     def to_json(self) -> dict:
         worst = self.worst
-        return {"ok": self.ok, "checks": len(self.findings), "shapes": sorted({str(dict(f.shapes)) for f in self.findings}),
-                "largest error": None if worst is None else worst.error,
-                "tolerance": None if worst is None else worst.tolerance,
-                "output": None if worst is None else worst.output, "skipped": self.skipped,
-                "first divergence": self.first_divergence}
+        return {
+            "ok": self.ok,
+            "checks": len(self.findings),
+            "shapes": sorted({str(dict(f.shapes)) for f in self.findings}),
+            "largest error": None if worst is None else worst.error,
+            "tolerance": None if worst is None else worst.tolerance,
+            "output": None if worst is None else worst.output,
+            "skipped": self.skipped,
+            "first divergence": self.first_divergence,
+        }
 
 
 def tolerance_of(network: Network, given: float | None = None) -> float:
@@ -100,7 +105,11 @@ def index_limits(network: Network, env: Mapping[str, int]) -> dict[str, int]:
     source = {name: name for name in network.inputs}
     for layer in network.layers:
         op = layer.op
-        if isinstance(op, Gather) and layer.inputs[1] in source and isinstance(network.types[layer.inputs[0]], TensorType):  # type: ignore[index]
+        if (
+            isinstance(op, Gather)
+            and layer.inputs[1] in source
+            and isinstance(network.types[layer.inputs[0]], TensorType)
+        ):  # type: ignore[index]
             extent = evaluate(network.tensor(layer.inputs[0]).shape[op.axis], env)  # type: ignore[arg-type]
             name = source[layer.inputs[1]]  # type: ignore[index]
             limits[name] = min(extent, limits.get(name, extent))
@@ -113,7 +122,7 @@ def index_limits(network: Network, env: Mapping[str, int]) -> dict[str, int]:
 
 
 def compare(got: np.ndarray, expected: np.ndarray) -> tuple[float, str]:
-    """(relative error, note). Floats: largest difference over largest magnitude. Others: share of different elements."""
+    """(relative error, note). Floats: largest difference over largest magnitude. Others: share that differs."""
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
         return float("inf"), f"shape {got.shape} instead of {expected.shape}"

@@ -69,17 +69,20 @@ class Load:
 
 def load_of(problem: Problem) -> Load:
     """What the operator says it costs, broadcast operands counted once per distinct element."""
+
     def seen(o: Operand) -> TensorType:
         shape = tuple(1 if s == 0 else problem.at_tuned(d) for d, s in zip(o.shape, o.strides, strict=True))
         return TensorType(shape, o.dtype)
+
     outputs = [TensorType(tuple(map(problem.at_tuned, o.shape)), o.dtype) for o in problem.outputs]
     op = problem.op.bind(dict(problem.tuned))
     cost = op.cost([None if o is None else seen(o) for o in problem.inputs], outputs)
     return Load(int(cost.flops), int(cost.bytes))  # type: ignore[arg-type]
 
 
-def make_problem(op: Op, inputs: tuple[Operand | None, ...], outputs: tuple[Operand, ...],
-                 tuned: Mapping[str, int]) -> tuple[Problem, dict[str, Dim]]:
+def make_problem(
+    op: Op, inputs: tuple[Operand | None, ...], outputs: tuple[Operand, ...], tuned: Mapping[str, int]
+) -> tuple[Problem, dict[str, Dim]]:
     """The problem with symbols renamed by first appearance, so that equal work is equal, and the way back."""
     forward: dict[str, Dim] = {}
     back: dict[str, Dim] = {}
@@ -100,9 +103,13 @@ def make_problem(op: Op, inputs: tuple[Operand | None, ...], outputs: tuple[Oper
         return map_dims(x, lambda d: substitute(d, forward))
 
     def renamed(o: Operand) -> Operand:
-        return replace(o, shape=rename(o.shape), strides=rename(o.strides))
+        return replace(o, shape=rename(o.shape), strides=rename(o.strides))  # type: ignore[arg-type]
 
     values = tuple((str(forward[name]), tuned[name]) for name in forward)
-    problem = Problem(rename(op), tuple(None if o is None else renamed(o) for o in inputs),  # type: ignore[arg-type]
-                      tuple(map(renamed, outputs)), values)
+    problem = Problem(
+        rename(op),
+        tuple(None if o is None else renamed(o) for o in inputs),  # type: ignore[arg-type]
+        tuple(map(renamed, outputs)),
+        values,
+    )
     return problem, back

@@ -54,7 +54,12 @@ class Op:
 
     def symbols(self) -> frozenset[str]:
         found: set[str] = set()
-        map_dims(self, lambda d: (found.update(symbols(d)), d)[1])
+
+        def meet(d: Expr) -> Expr:
+            found.update(symbols(d))
+            return d
+
+        map_dims(self, meet)
         return frozenset(found)
 
     def __str__(self) -> str:

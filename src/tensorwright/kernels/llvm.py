@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..dims import Dim, Expr as DimExpr
+from ..dims import Dim
+from ..dims import Expr as DimExpr
 from ..dtypes import DType
 
 SCALAR = {DType.float32: "float", DType.float64: "double", DType.float16: "half", DType.bfloat16: "bfloat",
@@ -223,7 +224,7 @@ class Function:
         return text if lanes_of(type_) == 1 else f"splat ({scalar_of(type_)} {text})"
 
     def call(self, returns: str, name: str, *args: tuple[str, str]) -> str:
-        """Call of a function declared or defined elsewhere; args are (type, value). Returns the result ("" for void)."""
+        """A call of a function defined elsewhere; args are (type, value). Returns the result, "" for void."""
         text = f"call {returns} @{name}({', '.join(f'{t} {v}' for t, v in args)})"
         if returns == "void":
             self.emit(text)
@@ -316,7 +317,8 @@ class Dims:
     """
 
     def __init__(self, f: Function, order: list[Dim]) -> None:
-        self.f, self.order, self.values = f, order, {}
+        self.f, self.order = f, order
+        self.values: dict[Dim, str] = {}
 
     def __call__(self, d: Dim) -> str:
         if not isinstance(d, DimExpr):

@@ -100,7 +100,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Source:
-    """text: LLVM IR module (no target lines needed). Entry names are unique per (problem, tactic): derive them from `symbol`."""
+    """text: an LLVM IR module, without target lines. Names of functions begin with the `symbol` it was asked for."""
 
     text: str
     phases: tuple[Phase, ...]

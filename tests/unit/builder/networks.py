@@ -9,7 +9,7 @@ from tensorwright.ops import Concat, Convolution, MatMul, Pointwise, Pool, Reduc
 from tensorwright.ops.expr import Apply, Const, In
 
 F = DType.float32
-BATCH = symbol("batch")
+BATCH, TOKENS = symbol("batch"), symbol("tokens")
 
 
 def relu() -> Pointwise:
@@ -44,7 +44,9 @@ def residual(batch: Dim = BATCH, side: int = 13) -> Network:
     s = e.add(Reshape((batch, 4, 4, side, side)), b)
     s = e.add(Reshape((batch, 16, side, side)), e.add(Transpose((0, 2, 1, 3, 4)), s))
     left = e.add(Slice((0, 0, 0, 0), (batch, 8, side, side), (1, 1, 1, 1)), s)
-    c = e.add(Concat(1), s, conv(e, left, 24, name="branch"), conv(e, s, 16, groups=16, name="depthwise"), name="concat")
+    c = e.add(
+        Concat(1), s, conv(e, left, 24, name="branch"), conv(e, s, 16, groups=16, name="depthwise"), name="concat"
+    )
     d = conv(e, c, 10, size=1, name="squeeze")
     p = e.add(Pool("max", (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), d, name="pool")
     g = e.add(Reduce("mean", (2, 3), False), p, name="mean")
@@ -52,7 +54,7 @@ def residual(batch: Dim = BATCH, side: int = 13) -> Network:
     return e.finish()
 
 
-def attention(batch: Dim = BATCH, tokens: Dim = symbol("tokens"), width: int = 24, heads: int = 3) -> Network:
+def attention(batch: Dim = BATCH, tokens: Dim = TOKENS, width: int = 24, heads: int = 3) -> Network:
     """Projections, heads split by reshape and transpose, scores, mixing, heads merged again."""
     e = NetworkEditor("attention")
     x = e.input("x", TensorType((batch, tokens, width), F))
@@ -64,6 +66,7 @@ def attention(batch: Dim = BATCH, tokens: Dim = symbol("tokens"), width: int = 2
 
     q, k, v = split("q"), split("ke"), split("val")
     from tensorwright.ops import Softmax
+
     scores = e.add(Softmax(3), e.add(MatMul(), q, e.add(Transpose((0, 1, 3, 2)), k)))
     mixed = e.add(Transpose((0, 2, 1, 3)), e.add(MatMul(), scores, v))
     e.outputs = [e.add(Reshape((batch, tokens, width)), mixed, outputs=["y"])]  # type: ignore[list-item]

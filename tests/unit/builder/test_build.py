@@ -52,7 +52,9 @@ def test_concatenation_split_and_transposes_cost_nothing() -> None:
     names = [w.name for w in works(residual(), {"batch": 2})]
     assert not any(n.startswith("concat") and "[1]" in n for n in names), "the branch is written in place"
     assert not any(isinstance(w, HostWork) for w in works(residual(), {"batch": 2}))
-    copies = [w.name for w in works(attention(), {"batch": 2, "tokens": 16}) if isinstance(w, KernelWork) and w.kind == "Copy"]
+    copies = [
+        w.name for w in works(attention(), {"batch": 2, "tokens": 16}) if isinstance(w, KernelWork) and w.kind == "Copy"
+    ]
     assert copies == ["y (output)"], "heads are split and merged by strides alone"
 
 
@@ -75,6 +77,7 @@ def test_an_unordered_range_is_refused() -> None:
 
 def test_a_wrong_kernel_is_found_named_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     from tensorwright.kernels.cpu import pool
+
     original = pool.Window.source
 
     def broken(self: object, problem: object, spec: object, symbol: str) -> object:
@@ -126,6 +129,7 @@ def test_shapes_that_break_an_assumption_are_refused() -> None:
     from tensorwright.ir import NetworkEditor, TensorType
 
     from .networks import F, plus
+
     e = NetworkEditor("two")
     a, b = e.input("a", TensorType((symbol("n"), 4), F)), e.input("b", TensorType((symbol("m"), 4), F))
     e.outputs = [e.add(plus(), a, b, outputs=["y"])]  # type: ignore[list-item]
@@ -136,11 +140,20 @@ def test_shapes_that_break_an_assumption_are_refused() -> None:
         engine.run({"a": ones, "b": np.ones((4, 4), np.float32)})
 
 
-@pytest.mark.parametrize(("level", "shown", "hidden"), [
-    (0, [], ["kernels"]), (1, ["steps", "kernels"], ["µs", "not timed"]), (2, ["pool: Pool"], ["fuse"]),
-    (3, ["fuse"], ["define void"]), (4, ["define void"], [".cfi"]), (5, ["retq"], [])])
-def test_the_debug_ladder(level: int, shown: list[str], hidden: list[str], monkeypatch: pytest.MonkeyPatch,
-                          capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("level", "shown", "hidden"),
+    [
+        (0, [], ["kernels"]),
+        (1, ["steps", "kernels"], ["µs", "not timed"]),
+        (2, ["pool: Pool"], ["fuse"]),
+        (3, ["fuse"], ["define void"]),
+        (4, ["define void"], [".cfi"]),
+        (5, ["retq"], []),
+    ],
+)
+def test_the_debug_ladder(
+    level: int, shown: list[str], hidden: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("TENSORWRIGHT_DEBUG", str(level))
     build(residual(2), options(verify=False))
     text = capfd.readouterr().err

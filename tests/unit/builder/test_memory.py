@@ -17,8 +17,11 @@ def test_buffers_alive_together_do_not_overlap(seed: int) -> None:
     geometry = {i: (b.bytes,) for i, b in enumerate(buffers) if b.zero}
     uses = [sorted(set(rng.integers(0, n, 3).tolist())) for _ in range(steps)]
     layout = plan_arena(buffers, geometry, uses, {})
-    alive = {b: (min(k for k, u in enumerate(uses) if b in u), max(k for k, u in enumerate(uses) if b in u))
-             for u in uses for b in u}
+    alive = {
+        b: (min(k for k, u in enumerate(uses) if b in u), max(k for k, u in enumerate(uses) if b in u))
+        for u in uses
+        for b in u
+    }
     for a in alive:
         assert layout.offsets[a] >= 0 and layout.offsets[a] + buffers[a].bytes <= layout.size
         assert layout.offsets[a] % 64 == 0
@@ -26,8 +29,10 @@ def test_buffers_alive_together_do_not_overlap(seed: int) -> None:
             together = alive[a][0] <= alive[b][1] and alive[b][0] <= alive[a][1]
             never = buffers[a].zero != buffers[b].zero or (buffers[a].zero and geometry[a] != geometry[b])
             if a < b and (together or never):
-                apart = (layout.offsets[a] + buffers[a].bytes <= layout.offsets[b]
-                         or layout.offsets[b] + buffers[b].bytes <= layout.offsets[a])
+                apart = (
+                    layout.offsets[a] + buffers[a].bytes <= layout.offsets[b]
+                    or layout.offsets[b] + buffers[b].bytes <= layout.offsets[a]
+                )
                 assert apart or 0 in (buffers[a].bytes, buffers[b].bytes)
 
 

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from tensorwright.builder.layout import canonical, channels_last, reshape_groups
-from tensorwright.builder.storage import (Buffers, Place, expanded, order_for_reshape, order_of, reshaped, sliced,
-                                          strides_of, transposed)
+from tensorwright.builder.storage import (
+    Buffers,
+    Place,
+    expanded,
+    order_for_reshape,
+    order_of,
+    reshaped,
+    sliced,
+    strides_of,
+    transposed,
+)
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
 
@@ -20,7 +29,7 @@ def dense(*shape: int) -> Place:
 
 def elements(p: Place, total: int) -> np.ndarray:
     """Which element of the buffer each element of the view is."""
-    data = np.arange(total)[p.offset:]
+    data = np.arange(total)[p.offset :]
     return np.lib.stride_tricks.as_strided(data, p.shape, [s * data.itemsize for s in p.strides])
 
 
@@ -29,7 +38,9 @@ def test_transposing_slicing_and_broadcasting_are_numpy_views() -> None:
     p = dense(2, 6, 5)
     assert np.array_equal(elements(transposed(p, (2, 0, 1)), 60), x.transpose(2, 0, 1))
     assert np.array_equal(elements(sliced(p, (0, 1, 3), (2, 3, 2), (1, 2, -1)), 60), x[:, 1:7:2, 3:1:-1])
-    assert np.array_equal(elements(expanded(dense(1, 6, 1), (4, 6, 3)), 6), np.broadcast_to(np.arange(6).reshape(1, 6, 1), (4, 6, 3)))
+    assert np.array_equal(
+        elements(expanded(dense(1, 6, 1), (4, 6, 3)), 6), np.broadcast_to(np.arange(6).reshape(1, 6, 1), (4, 6, 3))
+    )
 
 
 SHAPES = [(24,), (4, 6), (2, 3, 4), (1, 24), (2, 2, 6), (2, 12, 1), (3, 2, 2, 2)]
