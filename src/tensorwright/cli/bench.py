@@ -75,7 +75,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     at_optimum = not given
     report: dict[str, Any] = {"seconds": ours.median, "threads": engine.threads, "bursts": len(ours.bursts),
                               "inputs": {n: list(a.shape) for n, a in feeds.items()}, "vs": {}}
-    shown = ", ".join(f"{n} {'x'.join(map(str, a.shape)) or 'scalar'}" for n, a in feeds.items())
+    shown = ", ".join(f"{n} {'x'.join(map(str, a.shape)) or 'scalar'}" for n, a in list(feeds.items())[:4])
+    shown += f" and {len(feeds) - 4} more" if len(feeds) > 4 else ""
     console.say(f"{engine.name}: {shown}; {engine.threads} thread{'s' if engine.threads != 1 else ''}, "
                 f"{len(ours.bursts)} bursts each")
     share = peak_share(engine, options.profile, ours.median) if at_optimum else None
@@ -92,6 +93,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if share is not None:
         console.say(f"  {share['gflops']:.4g} GFLOP/s, {share['share']:.0%} of this machine's measured peak of "
                     f"{share['peak']:.4g} GFLOP/s")
+        if share["bandwidth_share"] > share["share"]:
+            console.say(f"  {share['gbytes']:.4g} GB/s of operands, {share['bandwidth_share']:.0%} of the measured read "
+                        f"bandwidth of {share['bandwidth']:.4g} GB/s (caches give more)")
         report.update(share)
     if options.layers:
         report["layers"] = layers(engine, feeds, options.profile, console)
@@ -128,13 +132,15 @@ def faster(ratio: float) -> str:
 
 
 def peak_share(engine: Engine, profile: int, took: float) -> dict[str, float] | None:
-    """GFLOP/s at the profile's optimum, and their share of what FMA loops reach on the same threads."""
-    from ..device.peak import peak_flops
-    work = sum(info.flops for info in engine.plan.programs[profile].layers)
+    """GFLOP/s and GB/s at the profile's optimum, and their shares of what this machine reaches on the same threads."""
+    from ..device.peak import peak_flops, read_bandwidth
+    infos = engine.plan.programs[profile].layers
+    work, touched = sum(info.flops for info in infos), sum(info.bytes for info in infos)
     if not work:
         return None
-    peak = peak_flops(engine.threads)
-    return {"gflops": work / took / 1e9, "peak": peak / 1e9, "share": work / took / peak}
+    peak, bandwidth = peak_flops(engine.threads), read_bandwidth(engine.threads)
+    return {"gflops": work / took / 1e9, "peak": peak / 1e9, "share": work / took / peak, "gbytes": touched / took / 1e9,
+            "bandwidth": bandwidth / 1e9, "bandwidth_share": touched / took / bandwidth}
 
 
 def layers(engine: Engine, feeds: Any, profile: int, console: Console) -> list[dict[str, Any]]:
