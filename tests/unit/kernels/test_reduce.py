@@ -77,7 +77,7 @@ def test_symbolic_sizes(sizes, axes):
 
 
 def test_any_strides():
-    for strides in ((900, 2), (1, -30), (7, 300)):
+    for strides in ((900, 2), (1, -30)):
         x = Operand((30, 29), strides, F32)
         for axes in ((1,), (0, 1)):
             judge(Reduce("sum", axes), [x], every_form)

@@ -18,7 +18,8 @@ F32, F64 = DType.float32, DType.float64
 
 
 def every_form(problem: Problem, cpu):
-    yield from dict.fromkeys([*tactics(problem, cpu), *(SoftmaxRows(a, k) for a in (False, True) for k in (False, True))])
+    forms = [SoftmaxRows(across, keep) for across in (False, True) for keep in (False, True)]
+    yield from dict.fromkeys([*tactics(problem, cpu), *forms])
 
 
 @pytest.mark.parametrize("log", [False, True])
