@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,8 @@ def build(network: Network, options: BuildOptions | None = None) -> Plan:
             programs[k] = compiler.verified(network, programs[k], profile, verification, say)
     plan = compiler.plan(programs, options.name or network.name, network.metadata)
     for program in programs:
-        trace.say(trace.LAYERS, lambda p=program: trace.layers(p))  # type: ignore[misc]
-        trace.say(
-            trace.SUMMARY, lambda p=program: f"{plan.name}: {trace.summary(p)}, {time.perf_counter() - begin:.1f} s"
-        )  # type: ignore[misc]
+        trace.say(trace.LAYERS, partial(trace.layers, program))
+        trace.say(trace.SUMMARY, partial(trace.summary, program, plan.name, time.perf_counter() - begin))
     provenance = {
         "cpu": compiler.cpu.name,
         "generators": generator_version(),

@@ -260,21 +260,18 @@ class Lowering:
             outputs.append(None if not v else self.allocate(v) if isinstance(self.network.types[v], TensorType) else v)
         self.works.append(HostWork(layer.name, layer.op, tuple(inputs), tuple(outputs), reason, layer.origin))
 
+    def unwanted(self, layer: Layer, k: int) -> Place:
+        """Memory for output k, which nobody reads but the kernel writes."""
+        types = layer.op.infer(*[None if i is None else self.network.tensor(i) for i in layer.inputs])
+        t = types[k] if isinstance(types, tuple) else types
+        assert isinstance(t, TensorType)
+        return self.buffers.dense("arena", t.shape, t.dtype)
+
     # kernels ------------------------------------------------------------------------------------------------------
     def compute(self, layer: Layer) -> None:
         op = layer.op
         inputs = tuple(None if v is None else self.place(v) for v in layer.inputs)
-        outputs = []
-        for v in layer.outputs:
-            t = (
-                self.network.types[v]
-                if v
-                else op.infer(*[None if i is None else self.network.tensor(i) for i in layer.inputs])[
-                    layer.outputs.index(v)
-                ]
-            )  # type: ignore[index]
-            assert isinstance(t, TensorType)
-            outputs.append(self.allocate(v) if v else self.buffers.dense("arena", t.shape, t.dtype))
+        outputs = [self.allocate(v) if v else self.unwanted(layer, k) for k, v in enumerate(layer.outputs)]
         if any(p is not None and p.dtype not in NATIVE for p in (*inputs, *outputs)) and not isinstance(op, Pointwise):
             self.host(
                 layer,

@@ -27,10 +27,10 @@ def layers(program: Program) -> str:
     return "\n".join(lines)
 
 
-def summary(program: Program) -> str:
+def summary(program: Program, name: str, seconds: float) -> str:
     hosts = sum(not x.tactic for x in program.layers)
     flops = sum(x.flops for x in program.layers)
     return (
-        f"{len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, {flops / 1e9:.2f} GFLOP, "
-        f"arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads"
+        f"{name}: {len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, {flops / 1e9:.2f} GFLOP, "
+        f"arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads, {seconds:.1f} s"
     )

@@ -105,13 +105,12 @@ def index_limits(network: Network, env: Mapping[str, int]) -> dict[str, int]:
     source = {name: name for name in network.inputs}
     for layer in network.layers:
         op = layer.op
-        if (
-            isinstance(op, Gather)
-            and layer.inputs[1] in source
-            and isinstance(network.types[layer.inputs[0]], TensorType)
-        ):  # type: ignore[index]
-            extent = evaluate(network.tensor(layer.inputs[0]).shape[op.axis], env)  # type: ignore[arg-type]
-            name = source[layer.inputs[1]]  # type: ignore[index]
+        if isinstance(op, Gather):
+            data, indices = (network.types[v] if v else None for v in layer.inputs)
+            name = source.get(layer.inputs[1] or "")
+            if name is None or not isinstance(data, TensorType) or indices is None:
+                continue
+            extent = evaluate(data.shape[op.axis], env)
             limits[name] = min(extent, limits.get(name, extent))
         if isinstance(op, (Reshape, Transpose, Slice, Concat, Pointwise)):
             origins = {source[v] for v in layer.inputs if v in source}

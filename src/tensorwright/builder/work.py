@@ -99,16 +99,16 @@ def make_problem(
             map_dims((operand.shape, operand.strides), meet)
     map_dims(op, meet)
 
-    def rename(x: object) -> object:
-        return map_dims(x, lambda d: substitute(d, forward))
+    def rename(d: Dim) -> Dim:
+        return substitute(d, forward)
 
     def renamed(o: Operand) -> Operand:
-        return replace(o, shape=rename(o.shape), strides=rename(o.strides))  # type: ignore[arg-type]
+        return replace(o, shape=tuple(map(rename, o.shape)), strides=tuple(map(rename, o.strides)))
 
     values = tuple((str(forward[name]), tuned[name]) for name in forward)
     problem = Problem(
-        rename(op),
-        tuple(None if o is None else renamed(o) for o in inputs),  # type: ignore[arg-type]
+        map_dims(op, rename),
+        tuple(None if o is None else renamed(o) for o in inputs),
         tuple(map(renamed, outputs)),
         values,
     )
