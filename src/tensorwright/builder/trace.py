@@ -31,6 +31,6 @@ def summary(program: Program, name: str, seconds: float) -> str:
     hosts = sum(not x.tactic for x in program.layers)
     flops = sum(x.flops for x in program.layers)
     return (
-        f"{name}: {len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, {flops / 1e9:.2f} GFLOP, "
-        f"arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads, {seconds:.1f} s"
+        f"{name}: {len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, "
+        f"{flops / 1e9:.2f} GFLOP, arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads, {seconds:.1f} s"
     )
