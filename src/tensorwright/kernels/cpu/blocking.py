@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ...dims import Dim, ceildiv, minimum, product
 from ...targets import CpuSpec
@@ -50,6 +51,30 @@ def _blocks(pieces: Dim, size: int) -> Dim:
     return ceildiv(pieces, size) if size else minimum(1, pieces)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Pointers to the same output in y and the extras, and to its first tap in A."""
+
+    a: str
+    y: str
+    extras: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Pointers to a panel's columns of B and of the bias, and to what is fetched meanwhile.
+
+    valid   columns left, when n is symbolic
+    tail    i1: the panel has fewer columns than a full one; "true" when it always has, None when it never has
+    """
+
+    b: str
+    bias: str
+    following: str
+    valid: str
+    tail: str | None
+
+
 class _Driver:
     def __init__(self, c: Contraction, k: Blocking, symbol: str, order: list[Dim]) -> None:
         self.c, self.k, self.symbol = c, k, symbol
@@ -66,110 +91,107 @@ class _Driver:
         self.used: dict[tuple[int, int, bool], Tile] = {}
 
     def write(self) -> Function:
-        f, d, c, k = self.f, self.d, self.c, self.k
-        size = c.dtype.itemsize
+        f, d, c, size = self.f, self.d, self.c, self.c.dtype.itemsize
         a_at, b_at, bias_at, y_at = c.args
-        self.a = f.at(arg(f, a_at), d(c.start * size))
-        self.b = f.at(arg(f, b_at), c.b_start * size)
-        self.bias = arg(f, bias_at) if bias_at is not None else "null"
-        self.y = f.at(arg(f, y_at), d(c.y_start * c.out.itemsize))
-        self.extras = [arg(f, c.extras_at + i) for i in range(len(c.extra_n))]
-        if c.extra_starts:
-            self.extras = [f.at(p, d(start * t.itemsize))
-                           for p, start, t in zip(self.extras, c.extra_starts, c.extra_types, strict=True)]
+        starts = c.extra_starts or (0,) * len(c.extra_n)
+        start = _Place(f.at(arg(f, a_at), d(c.start * size)), f.at(arg(f, y_at), d(c.y_start * c.out.itemsize)),
+                       tuple(f.at(arg(f, c.extras_at + i), d(first * t.itemsize))
+                             for i, (first, t) in enumerate(zip(starts, c.extra_types, strict=True))))
+        b = f.at(arg(f, b_at), c.b_start * size)
+        bias = arg(f, bias_at) if bias_at is not None else "null"
         with f.loop("chunk", f.begin, f.end) as chunk:
             panels, rows, tiles = d(self.panels), d(self.row_blocks), d(self.tile_blocks)
-            if k.order == "panels":
-                group, panel, row_block, tile_block = self._split(chunk, [None, panels, rows, tiles])
+            if self.k.order == "panels":
+                group, panel, row_block, tile_block = self._split(chunk, [panels, rows, tiles])
             else:
-                group, row_block, tile_block, panel = self._split(chunk, [None, rows, tiles, panels])
-            self._chunk(group, panel, row_block, tile_block)
+                group, row_block, tile_block, panel = self._split(chunk, [rows, tiles, panels])
+            indices = self._split(group, [d(axis.extent) for axis in c.batch[1:]]) if c.batch else []
+            here = self._columns(self._move(start, c.batch, indices), f.mul(panel, self.width))
+            self._rows(here, self._panel(b, bias, group, indices, panel), row_block, tile_block)
         return f
 
-    def _split(self, index: str, counts: list[str | None]) -> list[str]:
-        """Digits of index, outermost first; the first count is not needed."""
+    def _split(self, index: str, counts: list[str]) -> list[str]:
+        """Digits of index, outermost first; counts of all but the outermost."""
         f, digits = self.f, []
-        for count in reversed(counts[1:]):
-            assert count is not None
+        for count in reversed(counts):
             digits.append(f.remainder(index, count))
             index = f.divide(index, count)
         return [index, *reversed(digits)]
 
-    def _offset(self, pick: str, axes: tuple[Axis, ...], indices: list[str], size: int, extra: int = 0) -> str:
+    def _offset(self, indices: Sequence[str], strides: Sequence[Dim], size: int) -> str:
         total = "0"
-        for axis, i in zip(axes, indices, strict=True):
-            stride = axis.extras[extra] if pick == "extras" else getattr(axis, pick)
+        for i, stride in zip(indices, strides, strict=True):
             total = self.f.add(total, self.f.mul(i, self.d(stride * size)))
         return total
 
-    def _chunk(self, group: str, panel: str, row_block: str, tile_block: str) -> None:
-        f, d, c, k = self.f, self.d, self.c, self.k
-        size = c.dtype.itemsize
-        indices = self._split(group, [None, *(d(axis.extent) for axis in c.batch[1:])]) if c.batch else []
+    def _move(self, p: _Place, axes: Sequence[Axis], indices: Sequence[str]) -> _Place:
+        f, c = self.f, self.c
+        return _Place(f.at(p.a, self._offset(indices, [x.a for x in axes], c.dtype.itemsize)),
+                      f.at(p.y, self._offset(indices, [x.y for x in axes], c.out.itemsize)),
+                      tuple(f.at(e, self._offset(indices, [x.extras[i] for x in axes], t.itemsize))
+                            for i, (e, t) in enumerate(zip(p.extras, c.extra_types, strict=True))))
+
+    def _columns(self, p: _Place, column: str) -> _Place:
+        f, c = self.f, self.c
+        return _Place(p.a, f.at(p.y, f.mul(column, c.out.itemsize)),
+                      tuple(f.at(e, f.mul(column, self.d(n * t.itemsize)))
+                            for e, n, t in zip(p.extras, c.extra_n, c.extra_types, strict=True)))
+
+    def _panel(self, b: str, bias: str, group: str, indices: list[str], panel: str) -> _Panel:
+        f, d, c, k, size = self.f, self.d, self.c, self.k, self.c.dtype.itemsize
         column = f.mul(panel, self.width)
-        a = f.at(self.a, self._offset("a", c.batch, indices, size))
+        following = "null"
         if k.packed:
             matrix = padded_columns(c.n, self.width, k.lanes) * c.steps * size
             panel_bytes = d(c.steps * self.width * size)
-            b = f.at(f.at(self.b, f.mul(group, d(matrix)) if c.batch else 0), f.mul(panel, panel_bytes))
+            b = f.at(f.at(b, f.mul(group, d(matrix)) if c.batch else 0), f.mul(panel, panel_bytes))
             following = f.at(b, panel_bytes) if k.prefetch else "null"
         else:
-            b = f.at(f.at(self.b, self._offset("b", c.batch, indices, size)), f.mul(column, size))
-            following = "null"
-        bias = "null"
+            b = f.at(f.at(b, self._offset(indices, [x.b for x in c.batch], size)), f.mul(column, size))
         if c.args[2] is not None:
-            bias = f.at(f.at(self.bias, self._offset("bias", c.batch, indices, size)), f.mul(column, size))
-        y = f.at(f.at(self.y, self._offset("y", c.batch, indices, c.out.itemsize)), f.mul(column, c.out.itemsize))
-        extras = []
-        for i, (p, n, t) in enumerate(zip(self.extras, c.extra_n, c.extra_types, strict=True)):
-            group_extra = f.at(p, self._offset("extras", c.batch, indices, t.itemsize, i))
-            extras.append(f.at(group_extra, f.mul(column, d(n * t.itemsize))))
-        valid = "0"
-        tail = None
+            bias = f.at(f.at(bias, self._offset(indices, [x.bias for x in c.batch], size)), f.mul(column, size))
+        valid, tail = "0", None
         if not isinstance(c.n, int):
             valid = f.sub(d(c.n), column)
             tail = f.set(f"icmp slt i64 {valid}, {self.width}")
         elif c.n % self.width:
             tail = f.set(f"icmp eq i64 {panel}, {c.n // self.width}") if c.n > self.width else "true"
-        first, last = "0", d(self.rows)
-        if k.chunk_rows:
-            first = f.mul(row_block, k.chunk_rows)
-            last = f.minimum(f.add(first, k.chunk_rows), last)
+        return _Panel(b, bias, following, valid, tail)
+
+    def _rows(self, start: _Place, panel: _Panel, row_block: str, tile_block: str) -> None:
+        """All tiles of a chunk."""
+        f, d, c, k = self.f, self.d, self.c, self.k
+        first, last = self._range(row_block, k.chunk_rows, d(self.rows))
+        begin, end = self._range(tile_block, k.chunk_tiles, d(self.column_cut.count))
+        inner = [d(axis.extent) for axis in self.outer[1:]] + ([d(self.row_cut.count)] if self.outer else [])
         with f.loop("row", first, last) as row:
-            *outer, index = self._split(row, [None, *(d(axis.extent) for axis in self.outer[1:]),
-                                              *([d(self.row_cut.count)] if self.outer else [])])
-            r, r_size = piece(f, d, self.row_cut, index)
-            axes, at = (*self.outer, c.pixels[-2]), [*outer, r]
-            row_a = f.at(a, self._offset("a", axes, at, size))
-            row_y = f.at(y, self._offset("y", axes, at, c.out.itemsize))
-            row_e = [f.at(p, self._offset("extras", axes, at, t.itemsize, i))
-                     for i, (p, t) in enumerate(zip(extras, c.extra_types, strict=True))]
-            begin, end = "0", d(self.column_cut.count)
-            if k.chunk_tiles:
-                begin = f.mul(tile_block, k.chunk_tiles)
-                end = f.minimum(f.add(begin, k.chunk_tiles), end)
+            *outer, index = self._split(row, inner)
+            r, rows = piece(f, d, self.row_cut, index)
+            here = self._move(start, c.pixels[:-1], [*outer, r])
             with f.loop("tile", begin, end) as tile:
-                q, q_size = piece(f, d, self.column_cut, tile)
-                pf = following
+                q, columns = piece(f, d, self.column_cut, tile)
+                following = panel.following
                 if k.prefetch:
                     share = f.add(f.mul(f.sub(row, first), d(self.column_cut.count)), tile)
-                    pf = f.at(following, f.mul(share, d(ceildiv(c.steps, k.prefetch) * 64)))
-                last_axis = (c.pixels[-1],)
-                values = [f.at(row_a, self._offset("a", last_axis, [q], size)), b, bias,
-                          f.at(row_y, self._offset("y", last_axis, [q], c.out.itemsize)), pf]
-                e = [f.at(p, self._offset("extras", last_axis, [q], t.itemsize, i))
-                     for i, (p, t) in enumerate(zip(row_e, c.extra_types, strict=True))]
-                self._dispatch(r_size, q_size, tail, values, valid, e)
+                    following = f.at(following, f.mul(share, d(ceildiv(c.steps, k.prefetch) * 64)))
+                self._dispatch(rows, columns, replace(panel, following=following), self._move(here, c.pixels[-1:], [q]))
 
-    def _dispatch(self, rows: str | int, columns: str | int, tail: str | None, values: list[str], valid: str,
-                  extras: list[str]) -> None:
+    def _range(self, block: str, size: int, count: str) -> tuple[str, str]:
+        if not size:
+            return "0", count
+        first = self.f.mul(block, size)
+        return first, self.f.minimum(self.f.add(first, size), count)
+
+    def _dispatch(self, rows: str | int, columns: str | int, panel: _Panel, place: _Place) -> None:
         """Call the tile of the sizes known at run time."""
         f = self.f
-        args = [*(("ptr", v) for v in values), ("i64", valid), ("ptr", "%dims"), *(("ptr", e) for e in extras)]
-        masks = [False] if tail is None else [True] if tail == "true" else [False, True]
+        pointers = (place.a, panel.b, panel.bias, place.y, panel.following)
+        args = [*(("ptr", p) for p in pointers), ("i64", panel.valid), ("ptr", "%dims"),
+                *(("ptr", e) for e in place.extras)]
+        masks = [False] if panel.tail is None else [True] if panel.tail == "true" else [False, True]
         key = f.add(f.mul(rows, 256), f.mul(columns, 2))
         if len(masks) > 1:
-            key = f.add(key, f.set(f"zext i1 {tail} to i64"))
+            key = f.add(key, f.set(f"zext i1 {panel.tail} to i64"))
         cases = {r * 256 + q * 2 + (m and len(masks) > 1): (r, q, m) for r in sizes(rows, self.row_cut)
                  for q in sizes(columns, self.column_cut) for m in masks}
         switch(f, key, cases, lambda v: f.call("void", self._tile(*v), *args))
