@@ -94,8 +94,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.say(f"  {share['gflops']:.4g} GFLOP/s, {share['share']:.0%} of this machine's measured peak of "
                     f"{share['peak']:.4g} GFLOP/s")
         if share["bandwidth_share"] > share["share"]:
-            console.say(f"  {share['gbytes']:.4g} GB/s of operands, {share['bandwidth_share']:.0%} of the measured read "
-                        f"bandwidth of {share['bandwidth']:.4g} GB/s (caches give more)")
+            console.say(f"  {share['gbytes']:.4g} GB/s of operands, {share['bandwidth_share']:.0%} of the measured "
+                        f"read bandwidth of {share['bandwidth']:.4g} GB/s (caches give more)")
         report.update(share)
     if options.layers:
         report["layers"] = layers(engine, feeds, options.profile, console)
@@ -139,8 +139,8 @@ def peak_share(engine: Engine, profile: int, took: float) -> dict[str, float] | 
     if not work:
         return None
     peak, bandwidth = peak_flops(engine.threads), read_bandwidth(engine.threads)
-    return {"gflops": work / took / 1e9, "peak": peak / 1e9, "share": work / took / peak, "gbytes": touched / took / 1e9,
-            "bandwidth": bandwidth / 1e9, "bandwidth_share": touched / took / bandwidth}
+    return {"gflops": work / took / 1e9, "peak": peak / 1e9, "share": work / took / peak,
+            "gbytes": touched / took / 1e9, "bandwidth": bandwidth / 1e9, "bandwidth_share": touched / took / bandwidth}
 
 
 def layers(engine: Engine, feeds: Any, profile: int, console: Console) -> list[dict[str, Any]]:

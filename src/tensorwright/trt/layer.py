@@ -40,15 +40,14 @@ class Param:
     def __get__(self, layer: ILayer | None, owner: type | None = None) -> Any:
         if layer is None:
             return self
-        self._refuse_parsed(layer)
+        if layer._record is not None:
+            from .parsed import read
+            return read(layer, self.name)
         return layer._params.get(self.name, self.default)
 
-    def _refuse_parsed(self, layer: ILayer) -> None:
-        if layer._record is not None:
-            raise AttributeError(f"layer {layer.name!r} came from a parser: no access to {self.name} in this version")
-
     def __set__(self, layer: ILayer, value: Any) -> None:
-        self._refuse_parsed(layer)
+        if layer._record is not None:
+            raise AttributeError(f"layer {layer.name!r} came from a parser: its {self.name} cannot be changed")
         layer._params[self.name] = self.convert(value) if self.convert else value
         layer._network._changed()
 

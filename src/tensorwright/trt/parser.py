@@ -150,6 +150,7 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
             to._parsed_inputs.append((tensors[name], given))
     for name, array in parsed.constants.items():
         tensors[name] = ITensor(to, name)
+        tensors[name]._array = array
         to._constants.append((tensors[name], array))
     for record in parsed.layers:
         inputs = [None if i is None else tensors[i] for i in record.inputs]

@@ -23,6 +23,7 @@ class ITensor(Closed):
         self._name = name
         self._given = given              # the type of a network input; None: inferred from the producer
         self._producer = producer
+        self._array: Any = None          # the content of a constant of a parsed model
         self._dimension_names: dict[int, str] = {}
         self.location = TensorLocation.DEVICE
         self.allowed_formats = 1 << int(TensorFormat.LINEAR)

@@ -85,8 +85,35 @@ def test_renamed_dimensions_reach_layers_that_use_them() -> None:
     assert network.get_output(0).shape == (5, 3)
 
 
-def test_parameters_of_parsed_layers_are_not_invented() -> None:
-    layer = parsed(model([helper.make_node("Relu", ["x"], ["y"])], {"x": [4]}, {"y": TensorProto.FLOAT}))[0]
-    layer.__class__ = trt.IActivationLayer
-    with pytest.raises(AttributeError, match="parser"):
+def recast(layer: trt.ILayer, kind: type) -> Any:
+    layer.__class__ = kind
+    return layer
+
+
+def test_parsed_layers_tell_their_parameters_after_recasting() -> None:
+    kernel = helper.make_tensor("w", TensorProto.FLOAT, [4, 1, 3, 3], np.arange(36, dtype=np.float32))
+    nodes = [helper.make_node("Constant", [], ["w"], value=kernel),
+             helper.make_node("Conv", ["x", "w"], ["a"], strides=[2, 2], pads=[1, 1, 0, 0], group=2, name="c"),
+             helper.make_node("MaxPool", ["a"], ["b"], kernel_shape=[2, 2]), helper.make_node("Relu", ["b"], ["c"]),
+             helper.make_node("Add", ["c", "b"], ["d"]), helper.make_node("Softmax", ["d"], ["y"], axis=1)]
+    conv, pool, relu, add, softmax = parsed(model(nodes, {"x": [1, 2, 8, 8]}, {"y": TensorProto.FLOAT}))
+    assert [layer.type.name for layer in (conv, pool, relu, add, softmax)] == [
+        "CONVOLUTION", "POOLING", "ACTIVATION", "ELEMENTWISE", "SOFTMAX"]
+    conv = recast(conv, trt.IConvolutionLayer)
+    assert (conv.num_output_maps, conv.num_groups, conv.kernel_size_nd, conv.stride_nd) == (4, 2, (3, 3), (2, 2))
+    assert conv.pre_padding == (1, 1) and conv.post_padding == (0, 0) and conv.bias.size == 0
+    assert conv.kernel.tolist() == list(range(36))
+    pool = recast(pool, trt.IPoolingLayer)
+    assert pool.type is trt.PoolingType.MAX and pool.window_size_nd == (2, 2)
+    assert recast(relu, trt.IActivationLayer).type is trt.ActivationType.RELU
+    assert recast(add, trt.IElementWiseLayer).op is trt.ElementWiseOperation.SUM
+    assert recast(softmax, trt.ISoftMaxLayer).axes == 1 << 1
+
+
+def test_parameters_of_parsed_layers_are_neither_invented_nor_changed() -> None:
+    layer = recast(parsed(model([helper.make_node("Relu", ["x"], ["y"])], {"x": [4]}, {"y": TensorProto.FLOAT}))[0],
+                   trt.IActivationLayer)
+    with pytest.raises(AttributeError, match="it has no alpha"):
         _ = layer.alpha
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        layer.type = trt.ActivationType.TANH
