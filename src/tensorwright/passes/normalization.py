@@ -58,20 +58,48 @@ def _statistics(graph: Graph, layer: Layer) -> Statistics | None:
     if not (isinstance(e, Apply) and e.fn == "mul" and e.args[0] == e.args[1]):
         return None
     d = e.args[0]
-    difference = leaves.of_layer(leaves.names[d.index]) if isinstance(d, In) else d
-    x, mean = _centered(graph, leaves, difference, op.axes)
+    x, mean = _centered(graph, leaves, _difference(leaves, d), op.axes)
     if x is None or mean is None:
         if not isinstance(d, In):
             return None
         x = leaves.names[d.index]
     if graph.tensor(x) is None or graph.types[x].shape != t.shape:  # type: ignore[union-attr]
         return None
-    centered = set()
-    for reader in graph.readers(mean) if mean else ():
-        own = leaves.of_layer(reader.outputs[0]) if isinstance(reader.op, Pointwise) else None
-        if own == call("sub", leaves.leaf(x), leaves.leaf(mean or "")):
-            centered.add(reader.outputs[0])
-    return Statistics(x, mean, layer.outputs[0], op.axes, frozenset(centered))
+    centered = _all_centered(graph, leaves, x, mean) if mean is not None else frozenset()
+    return Statistics(x, mean, layer.outputs[0], op.axes, centered)
+
+
+def _difference(leaves: Leaves, d: Expr) -> Expr:
+    """What d is before conversions between floating-point types: a difference where there is one."""
+    while True:
+        d = converted(d)
+        part = leaves.of_layer(leaves.names[d.index]) if isinstance(d, In) else None
+        plain = converted(part) if part is not None else None
+        if plain is None or not (isinstance(plain, In) or (isinstance(plain, Apply) and plain.fn == "sub")):
+            return d
+        d = plain
+
+
+def converted(e: Expr) -> Expr:
+    """e without conversions between floating-point types."""
+    while isinstance(e, Apply) and e.fn == "cast" and e.dtype.is_float and e.args[0].dtype.is_float:
+        e = e.args[0]
+    return e
+
+
+def _all_centered(graph: Graph, leaves: Leaves, x: str, mean: str) -> frozenset[str]:
+    """Values x − mean, in any floating-point type."""
+    wanted = call("sub", leaves.leaf(x), leaves.leaf(mean))
+    found: set[str] = set()
+    stack = [mean]
+    while stack:
+        for reader in graph.readers(stack.pop()):
+            e = leaves.of_layer(reader.outputs[0]) if isinstance(reader.op, Pointwise) else None
+            plain = converted(e) if e is not None else None
+            if plain is not None and (plain == wanted or leaves.name(plain) in found):
+                found.add(reader.outputs[0])
+                stack.append(reader.outputs[0])
+    return frozenset(found)
 
 
 def _centered(graph: Graph, leaves: Leaves, e: Expr | None, axes: tuple[int, ...]) -> tuple[str | None, str | None]:
@@ -85,7 +113,10 @@ def _centered(graph: Graph, leaves: Leaves, e: Expr | None, axes: tuple[int, ...
 
 
 def _rewrite(graph: Graph, s: Statistics) -> Refusal | str:
-    """Put Normalize in, or say why not. Returns the name of the first layer changed."""
+    """Put Normalize in, or say why not; returns the name of the first layer changed.
+
+    Roundings of x − mean between floating-point types are left out.
+    """
     leaves = Leaves(graph)
     found = _results(graph, s, leaves)
     if isinstance(found, Refusal):
@@ -185,12 +216,16 @@ class _Finder:
         if not (isinstance(e, Apply) and e.fn in ("mul", "div", "recip", "rsqrt")):
             return None
         root = self._without_root(factors(e))
-        if root is None or self.deviation not in root[0][0]:
+        if root is None:
             return None
         (above, below), epsilon = root
-        above.remove(self.deviation)
+        deviation = next((g for g in above if converted(g) == self.deviation), None)
+        if deviation is None:
+            return None
+        above.remove(deviation)
         self.epsilons.add(epsilon)
-        return quotient(self.result, above, below)
+        same = deviation.dtype == self.result.dtype
+        return quotient(self.result if same else call("cast", self.result, dtype=deviation.dtype), above, below)
 
     def _without_root(self, f: Factors) -> Root:
         """The factors without 1/√(v + ε), and ε."""

@@ -88,6 +88,22 @@ def test_scale_and_shift_made_from_the_statistics():
     assert kinds(after) == {"Normalize+": 1}
 
 
+def test_normalisation_in_half_precision_with_statistics_in_float64():
+    """PyTorch's script exporter: mean and difference in float16, the rest in float64"""
+    net = Net()
+    half = DType.float16
+    x = net.input(N, 5, 8, dtype=half)
+    d = net.cast(net.call("sub", x, mean(net, x)), DType.float64)
+    v = mean(net, net.call("mul", d, d))
+    eps = net.editor.constant(np.float64(1e-5))
+    root = net.call("sqrt", net.call("add", v, eps))
+    y = net.call("mul", net.cast(net.call("div", d, root), half), net.editor.constant(np.ones(8, np.float16)))
+    after, _ = optimised(net.finish(y), tolerance=4e-3)
+    normalize = [op for layer in after.layers if isinstance(op := getattr(layer.op, "core", layer.op), Normalize)]
+    assert normalize == [Normalize((2,), 1e-5, True)] and "Reduce" not in kinds(after)
+    assert all(after.tensor(o).dtype is not DType.float64 for layer in after.layers for o in layer.outputs)
+
+
 def test_group_normalisation_through_reshapes_and_instance_normalisation():
     net = Net()
     flat = net.add(Reshape((N, 2, 2 * 36)), net.input(N, 4, 6, 6))
