@@ -8,7 +8,7 @@ import pytest
 from contraction_cases import HERE, channels_last, check, compiles_everywhere, dense, fuse, output_shape
 
 from tensorwright.dims import symbol
-from tensorwright.kernels.cpu import convolution, depthwise, winograd
+from tensorwright.kernels.cpu import convolution, depthwise, grouped, winograd
 from tensorwright.kernels.problem import Operand, Problem
 from tensorwright.ops import Convolution
 
@@ -45,7 +45,7 @@ def drawn(seed: int) -> Problem:
 
 
 def every_tactic(problem, cpu):
-    for family in (winograd, depthwise, convolution):
+    for family in (winograd, depthwise, grouped, convolution):
         yield from family.tactics(problem, cpu)
 
 
@@ -118,6 +118,15 @@ def test_depthwise_in_one_and_three_dimensions_and_in_float64() -> None:
     op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), 11)
     assert check(problem_of(op, 1, 11, 11, (5, 8), (3, 3), dtype="float64"), depthwise.tactics, tolerance=1e-12)
     assert check(problem_of(op, 1, 11, 11, (5, 8), (3, 3), extras=2), depthwise.tactics, cpus=HERE[1:])
+
+
+@pytest.mark.parametrize("g", [2, 4])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+def test_vectors_of_several_groups(g: int, strides) -> None:
+    op = Convolution(strides, ((1, 1), (2, 1)), (1, 2), 32 // g)
+    problem = problem_of(op, 2, 32, 32, (7, 16), (3, 3), extras=3, pixel_x=35, pixel_y=37)
+    found = check(problem, grouped.tactics, cpus=[c for c in HERE if g < c.lanes])
+    assert bool(found) == any(g < c.lanes for c in HERE)
 
 
 def test_depthwise_with_several_outputs_per_channel_is_a_grouped_convolution() -> None:

@@ -24,6 +24,7 @@ class Blocking:
     packed         B comes in panels
     unroll         steps per turn of the innermost loop of small tiles and of those that prefetch
     prefetch       fetch the next panel meanwhile, one cache line every so many steps; 0: do not
+    mixed          channels per group when a vector holds several groups (see `grouped`); 0: it does not
     """
 
     mr: int
@@ -36,6 +37,7 @@ class Blocking:
     packed: bool = True
     unroll: int = 4
     prefetch: int = 0
+    mixed: int = 0
 
 
 def blocked_functions(c: Contraction, k: Blocking, cpu: CpuSpec, symbol: str,
@@ -206,6 +208,6 @@ class _Driver:
                 nr = -(-valid // k.lanes)
         small = rows * columns * nr < 12
         unroll = max(k.unroll if small else 1, k.prefetch)
-        tile = Tile(rows, columns, nr, k.lanes, valid, k.packed, unroll, k.prefetch)
+        tile = Tile(rows, columns, nr, k.lanes, valid, k.packed, unroll, k.prefetch, k.mixed)
         self.used[rows, columns, masked] = tile
         return tile.name(self.symbol)

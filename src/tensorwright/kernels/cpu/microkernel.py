@@ -21,6 +21,7 @@ class Tile:
     packed          B comes in panels of `nr` vectors, else in rows of the matrix itself
     unroll          steps per turn of the innermost loop, where that divides its count
     prefetch        0, or one cache line of the next panel is fetched every so many steps
+    mixed           0, or a vector of outputs belongs to several groups of so many input and output channels each
     """
 
     rows: int
@@ -31,6 +32,7 @@ class Tile:
     packed: bool = True
     unroll: int = 1
     prefetch: int = 0
+    mixed: int = 0
 
     def name(self, symbol: str) -> str:
         tail = "" if self.valid is None else "m"
@@ -87,6 +89,8 @@ class _Writer:
     def _nest(self, level: int, state: list[str]) -> list[str]:
         f, (count, stride) = self.f, self.c.taps[level]
         innermost = level == len(self.c.taps) - 1
+        if innermost and self.t.mixed:
+            return self._mixed_steps(state)
         bump = self.d(stride * self.size)
         if innermost and isinstance(count, int) and count <= max(2, self.t.unroll):
             return self._steps(count, stride, state)
@@ -120,6 +124,19 @@ class _Writer:
                 for j in range(t.nr):
                     acc[i * t.nr + j] = f.fma(self.type, x, bs[j], acc[i * t.nr + j])
         return [a, f.at(b, f.mul(count, row)), following, *acc]
+
+    def _mixed_steps(self, state: list[str]) -> list[str]:
+        """One tap of a vector of groups: a vector of inputs per pixel; each step spreads one channel of every group."""
+        f, t = self.f, self.t
+        a, b, following, *acc = state
+        inputs = [f.load(self.type, f.at(a, offset)) for offset in self.offsets]
+        for channel in range(t.mixed):
+            weights = f.load(self.type, f.at(b, channel * t.lanes * self.size))
+            lanes = ", ".join(f"i32 {lane // t.mixed * t.mixed + channel}" for lane in range(t.lanes))
+            for i, x in enumerate(inputs):
+                spread = f.set(f"shufflevector {self.type} {x}, {self.type} poison, <{t.lanes} x i32> <{lanes}>")
+                acc[i] = f.fma(self.type, spread, weights, acc[i])
+        return [a, f.at(b, t.mixed * t.lanes * self.size), following, *acc]
 
     # epilogue and store ---------------------------------------------------------------------------------------------
     def _finish(self, value: str, r: int, q: int, j: int) -> None:

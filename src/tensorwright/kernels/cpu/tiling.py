@@ -33,8 +33,8 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
         streamed = (_streaming(c, k, tuned) for k in good if _balanced(_tiles(c, k, tuned)[2], cpu.cores))
         yield from [k for k in streamed if k is not None][:1]
     for order in orders:
-        yield _chunked(c, replace(good[0], order=order), cpu, tuned)
-    yield from (_chunked(c, replace(k, order=orders[0]), cpu, tuned) for k in good[1:2])
+        yield chunked(c, replace(good[0], order=order), cpu, tuned)
+    yield from (chunked(c, replace(k, order=orders[0]), cpu, tuned) for k in good[1:2])
 
 
 def whole_panels(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
@@ -108,7 +108,7 @@ def _tiles(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> tuple[int, 
     return max(1, rows), max(1, tiles), max(1, panels)
 
 
-def _chunked(c: Contraction, k: Blocking, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
+def chunked(c: Contraction, k: Blocking, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
     """k with chunks that are worth their overhead and still balance.
 
     In the order "pixels" a chunk's part of A is used by panel after panel: it should stay in the second-level cache.
