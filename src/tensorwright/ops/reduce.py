@@ -61,8 +61,8 @@ class Reduce(Op):
             case "sum":
                 y = np.sum(wide, dtype=wide.dtype, **where)
             case _:
-                total = np.asarray(np.sum(wide, dtype=wide.dtype, **where))
-                y = np.sign(total) * (np.abs(total) // max(count, 1))     # rounds towards zero
+                total = np.asarray(np.sum(wide, dtype=wide.dtype, **where)).astype(object)   # exact: no width to overflow
+                y = np.sign(total) * (abs(total) // max(count, 1))        # rounds towards zero
         return np.asarray(y).astype(x.dtype)
 
     def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:
