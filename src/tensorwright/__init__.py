@@ -28,6 +28,7 @@ _MODULES = ("errors", "onnx_backend", "trt")
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import onnx_backend as onnx_backend
     from . import trt as trt
     from .api import build, load
     from .builder import BuildOptions
