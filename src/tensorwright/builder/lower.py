@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..dims import Dim
-from ..dtypes import NATIVE
+from ..dtypes import NATIVE, DType
 from ..ir import Layer, Network, Op, TensorType
 from ..kernels.cpu import tactics
 from ..ops import (
@@ -22,8 +22,12 @@ from ..ops import (
     ConvTranspose,
     Expand,
     Fused,
+    Gather,
+    GatherElements,
+    GatherND,
     Host,
     MatMul,
+    Pad,
     Pointwise,
     Pool,
     Reshape,
@@ -37,6 +41,9 @@ from .layout import Order, canonical, channels_last, choose_orders, core
 from .storage import Border, Buffers, Place, expanded, order_of, reshaped, sliced, strides_of, transposed
 from .work import HostWork, KernelWork, Work, make_problem
 
+#: Types that are stored and converted, not computed in; operators whose kernels only move elements.
+HALF = frozenset({DType.float16, DType.bfloat16})
+MOVES = (Gather, GatherElements, GatherND, Pad)
 SPATIAL = (Convolution, ConvTranspose, Pool, Resize)
 
 
@@ -141,7 +148,6 @@ class Lowering:
         while key in self.constants and self.constants[key] is not array:
             key, n = f"{name}~{n}", n + 1
         self.constants[key] = array
-        from ..dtypes import DType
 
         place = self.buffers.dense("constant", array.shape, DType.of(array), key)
         self._constant_of_buffer[place.buffer] = array
@@ -272,12 +278,10 @@ class Lowering:
         op = layer.op
         inputs = tuple(None if v is None else self.place(v) for v in layer.inputs)
         outputs = [self.allocate(v) if v else self.unwanted(layer, k) for k, v in enumerate(layer.outputs)]
-        if any(p is not None and p.dtype not in NATIVE for p in (*inputs, *outputs)) and not isinstance(op, Pointwise):
-            self.host(
-                layer,
-                "no kernel computes in "
-                + str(next(p.dtype for p in (*inputs, *outputs) if p and p.dtype not in NATIVE)),
-            )
+        known = NATIVE | HALF if isinstance(op, (Pointwise, *MOVES)) else NATIVE
+        foreign = [p.dtype for p in (*inputs, *outputs) if p is not None and p.dtype not in known]
+        if foreign:
+            self.host(layer, f"no kernel computes in {foreign[0]}")
             return
         if not self._compute(layer.name, op, inputs, tuple(outputs), layer.origin):
             self.host(layer, f"no kernel for {type(core(layer)).__name__} of this type and layout")
