@@ -83,6 +83,11 @@ def test_symbolic_batch_and_size(family, sizes) -> None:
     assert check(problem, family.tactics, env=dict(zip(names, sizes, strict=True)))
 
 
+def test_empty_batch() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert check(problem_of(op, 0, 16, 20, (7, 5), (3, 3), extras=1), convolution.tactics)
+
+
 def test_symbolic_batch_of_one_by_one_is_one_run_of_pixels() -> None:
     op = Convolution((1, 1), ((0, 0), (0, 0)), (1, 1))
     problem = problem_of(op, symbol("s0"), 24, 40, (5, 3), (1, 1))

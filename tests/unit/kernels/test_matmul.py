@@ -52,6 +52,15 @@ def test_random_problems_on_narrower_vectors(seed: int) -> None:
     assert check(drawn(seed), tactics, cpus=HERE[1:], seed=seed)
 
 
+EMPTY = [((0, 5), (5, 6)), ((4, 0), (0, 6)), ((4, 5), (5, 0)), ((0, 4, 5), (0, 5, 6))]
+
+
+@pytest.mark.parametrize("a, b", EMPTY, ids=str)
+def test_empty(a, b) -> None:
+    for constant in (False, True):
+        assert check(problem_of(dense(a), dense(b, constant=constant), 2), tactics)
+
+
 def test_vectors() -> None:
     for a, b in [((30,), (30, 19)), ((4, 30), (30,)), ((30,), (30,)), ((2, 5, 30), (30,)), ((30,), (3, 30, 4))]:
         for constant in (False, True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Union
@@ -49,7 +50,7 @@ class BlockedMatMul:
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
         k, n = (array.shape[-2], array.shape[-1]) if array.ndim > 1 else (array.shape[0], 1)
         b = self.blocking
-        return pack_panels(array.reshape(-1, k, n), b.nr * b.lanes, b.lanes)
+        return pack_panels(array.reshape(math.prod(array.shape[:-2]), k, n), b.nr * b.lanes, b.lanes)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def padded_columns(n: Dim, width: int, lanes: int) -> Dim:
 def pack_panels(b: np.ndarray, width: int, lanes: int) -> np.ndarray:
     """b (batch, k, n) → flat array of panels of `width` columns."""
     batch, k, n = b.shape
+    if b.size == 0:
+        return np.zeros(0, b.dtype)
     whole = n // width * width
     full = b[:, :, :whole].reshape(batch, k, whole // width, width).transpose(0, 2, 1, 3).reshape(batch, -1)
     if whole == n:

@@ -51,8 +51,6 @@ def normal_form(problem: Problem, any_columns: bool = False) -> NormalForm | Non
     y, extras = problem.outputs[0], extras_of(problem)
     if a is None or b is None or a.dtype not in NATIVE or a.dtype != b.dtype:
         return None
-    if any(d == 0 for d in (*a.shape, *b.shape)):
-        return None
     has_m, has_n = len(a.shape) > 1, len(b.shape) > 1
     k = a.shape[-1]
     n, n_stride = (b.shape[-1], b.strides[-1]) if has_n else (1, 1)

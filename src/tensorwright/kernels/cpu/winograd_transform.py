@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...dims import Dim
@@ -114,9 +115,8 @@ def output_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: lis
     return f
 
 
-def _over_vectors(f: Function, channels: int, lanes: int, one: object) -> None:
+def _over_vectors(f: Function, channels: int, lanes: int, one: Callable[[str, str | None], None]) -> None:
     """Call one(index, mask) in a loop over %first..%last; the vector that is only partly there comes by itself."""
-    assert callable(one)
     whole, rest = divmod(channels, lanes)
     with f.loop("vector", f.first, f.minimum(f.last, whole) if rest else f.last) as index:
         one(index, None)
