@@ -28,7 +28,9 @@ L3, DRAM = 12.0, 7.0      # bytes per cycle that filters arrive at when they do 
 
 @dataclass(frozen=True)
 class Winograd:
-    """m         outputs per tile and direction: 2 or 4
+    """Transform tiles of inputs, multiply per frequency, transform back.
+
+    m         outputs per tile and direction: 2 or 4
     block     tiles that one thread takes through all three steps; 0: each step is a phase over all tiles
     product   blocking of the products, one per frequency
     """
@@ -51,14 +53,14 @@ class Winograd:
         geometry = Geometry.of(problem)
         assert geometry is not None
         tiles: Dim = self.block or geometry.tiles(self.m)
-        count, first = len(problem.inputs), 3 if self.block else 0
-        args = (0, 1, None, 2) if self.block else (count + 1, 1, None, count + 2)
+        scratch = len(problem.inputs) + 1                           # V, then M
+        args = (0, 1, None, 2) if self.block else (scratch, 1, None, scratch + 1)
         c = geometry.product(self.m, tiles, cpu, args)
         order: list[Dim] = []
         functions, chunks = blocked_functions(c, self.product, cpu, f"{symbol}_product", order)
         writer = Writer(geometry.tiling(self.m, tiles, cpu), problem, cpu, symbol, order)
         sizes = [4 * self.frequencies * stride for stride in (c.batch[0].a, c.batch[0].y)]
-        workspaces = tuple(Workspace(size, per_thread=bool(first)) for size in sizes)
+        workspaces = tuple(Workspace(size, per_thread=bool(self.block)) for size in sizes)
         if self.block:
             assert isinstance(sizes[0], int) and isinstance(sizes[1], int) and isinstance(chunks, int)
             functions += writer.blocks(self.block, chunks, (sizes[0], sizes[1]))
