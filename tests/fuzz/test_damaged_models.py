@@ -75,8 +75,13 @@ def test_shuffled_attributes_and_inputs(seed: int) -> None:
 
 
 def test_values_that_would_not_fit_in_memory() -> None:
-    huge = onnx.parser.parse_model("""<ir_version: 9, opset_import: ["" : 18]> g (float[1] x) => (float[A] y)
-        <int64[4] s = {100000, 100000, 100000, 100000}> { c = ConstantOfShape(s) \n t = Tile(c, s) \n y = Add(t, x) }""")
+    huge = onnx.parser.parse_model("""<ir_version: 9, opset_import: ["" : 18]>
+        g (float[1] x) => (float[A] y)
+        <int64[4] s = {100000, 100000, 100000, 100000}> {
+            c = ConstantOfShape(s)
+            t = Tile(c, s)
+            y = Add(t, x)
+        }""")
     network = importer.load(huge)
     assert all(np.prod(a.shape) < 1e6 for a in network.constants.values())
 
@@ -84,3 +89,10 @@ def test_values_that_would_not_fit_in_memory() -> None:
 def test_the_undamaged_model_is_fine() -> None:
     network = importer.load(MODEL)
     assert len(network.layers) > 5
+
+
+def test_a_shape_of_too_many_dimensions() -> None:
+    """The onnx package's shape inference would make a dimension per element."""
+    text = f"""<ir_version: 9, opset_import: ["" : 18]>
+        g (float[1, 3, 1] x, int64[{2**40}] s) => (float[A] y) {{ y = Expand(x, s) }}"""
+    assert "Host" in str(importer.load(onnx.parser.parse_model(text)))

@@ -31,9 +31,11 @@ def attention(n: Node) -> tuple[Value | None, ...]:
     past: Dim = 0
     now = k.shape[2]
     if (past_k := n.optional(4)) is not None:
+        if past_k.rank != 4:
+            raise ShapeError(f"the cache is {past_k.type}; (batch, heads, keys, width) is needed")
         past = past_k.shape[2]
         k, v = n.add(Concat(2), past_k, k), n.add(Concat(2), n[5], v)
-    if not isinstance(q.shape[3], int):
+    if not isinstance(q.shape[3], int) or q.shape[3] < 1:
         raise Decline("the heads' width depends on the input shapes")
     scale = n.number("scale", 1 / math.sqrt(q.shape[3]))
     causal = n.flag("is_causal")
@@ -49,6 +51,8 @@ def attention(n: Node) -> tuple[Value | None, ...]:
 
 def with_heads(n: Node, x: Value, heads: int) -> Value:
     """(B, S, H·D) → (B, H, S, D)"""
+    if x.rank != 3:
+        raise ShapeError(f"{x.type} has rank {x.rank}, its fellow operand 3")
     B, S, width = x.shape
     if heads < 1 or (isinstance(width, int) and width % heads):
         raise ShapeError(f"{width} features are not {heads} heads", x=x.type)
@@ -57,6 +61,8 @@ def with_heads(n: Node, x: Value, heads: int) -> Value:
 
 def widened(n: Node, mask: Value | None, keys: Dim) -> Value | None:
     """A mask that may cover only the first keys: the others are masked out."""
+    if mask is not None and mask.rank == 0:
+        raise ShapeError("the mask is a scalar")
     if mask is None or mask.shape[-1] == keys or mask.shape[-1] == 1:
         return mask
     pads = ((0, 0),) * (mask.rank - 1) + ((0, keys - mask.shape[-1]),)

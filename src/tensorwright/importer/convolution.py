@@ -90,6 +90,8 @@ def conv_transpose(n: Node) -> Value:
         wanted: tuple[Dim, ...] = n.ints("output_shape", ()) or tuple(
             d * s for d, s in zip(x.shape[2:], strides, strict=True))
         wanted = wanted[-spatial:]
+        if len(wanted) != spatial:
+            raise ShapeError(f"output_shape {wanted} does not fit {spatial} spatial axes")
         found = []
         for d, out, s, r, dil, op in zip(x.shape[2:], wanted, strides, size, dilations, extra, strict=True):
             total = (d - 1) * s + op + (r - 1) * dil + 1 - out

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import onnx
 
 
+#: Inference takes a vector for a shape, and makes as many dimensions: not for vectors longer than this.
+LONGEST_SHAPE = 1 << 20
 #: Operators whose shape inference in the onnx package gives wrong dimensions in some versions and modes.
 MISTAKEN = frozenset({"STFT", "Attention"})
 
@@ -70,6 +72,9 @@ def _output_types(op: Host, inputs: Sequence[Value | None], known: frozenset[str
         info.type.CopyFrom(type_proto(value))
         if value.array is not None and value.array.size <= SMALL and value.array.dtype.kind in "iufb":
             model.graph.initializer.append(onnx.numpy_helper.from_array(value.array, info.name))
+    if any(v is not None and isinstance(v.type, TensorType) and v.rank == 1 and isinstance(v.shape[0], int)
+           and v.shape[0] > LONGEST_SHAPE for v in inputs):
+        return tuple(OpaqueType() for _ in model.graph.output)
     keep = [i for i, v in zip(model.graph.input, inputs, strict=True) if v is not None]
     del model.graph.input[:]
     model.graph.input.extend(keep)

@@ -121,7 +121,8 @@ def split_sizes(n: Node, d: Dim) -> list[Dim]:
     elif n.optional(1) is not None:
         sizes = list(n.dims(1))
     else:
-        count = n.integer("num_outputs", count)
+        if n.integer("num_outputs", count) != count or not count:
+            raise ModelError(f"num_outputs is {n.integer('num_outputs', count)}, the node has {count} outputs")
         each = ceildiv(d, count)
         last = d - each * (count - 1)
         if isinstance(last, Expr):

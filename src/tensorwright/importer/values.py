@@ -94,7 +94,7 @@ def whole_number(x: object) -> Dim:
 
 def axis_of(axis: int, rank: int, what: str = "axis") -> int:
     """A possibly negative axis as a non-negative one."""
-    if not -rank <= axis < max(rank, 1):
+    if not -rank <= axis < rank:
         raise ShapeError(f"{what} {axis} is outside a tensor of {rank} dimensions")
-    return axis % rank if rank else 0
+    return axis % rank
 

@@ -40,7 +40,10 @@ class Host(Op):
         return types[0] if len(types) == 1 else types
 
     def reference(self, *inputs: Any) -> tuple[Any, ...]:
-        session = evaluator(self.model)
+        try:
+            session = evaluator(self.model)
+        except Exception as error:                # a node that contradicts its operator's definition
+            raise InputError(f"{self.node}: {type(error).__name__}: {error}") from error
         names = session.input_names
         if len(inputs) > len(names):
             raise InputError(f"{self.node} takes {len(names)} inputs, {len(inputs)} are given")
