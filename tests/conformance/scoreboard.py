@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 from tensorwright import ir
 
 from .cases import Case, cases
-from .expectations import missing_package
+from .expectations import expected_failures, missing_package
 from .runners import by_engine, by_reference
 from .variants import with_constants
 
@@ -55,7 +55,9 @@ class Score:
             try:
                 attempt()
             except Exception as error:
-                self.failures.append(f"{way}: {case.name}: {type(error).__name__}: {str(error).splitlines()[0][:120]}")
+                known = {n.partition(":")[0]: why for n, why in expected_failures(way).items()}
+                text = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+                self.failures.append(f"{way}: {case.name}: {known.get(case.name, text)}")
             else:
                 self.passed[way].update(operators)
                 self.totals[way] += 1

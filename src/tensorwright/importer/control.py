@@ -13,6 +13,11 @@ REASONS = {
     "NonMaxSuppression": "the output's size depends on the data",
     "RandomNormal": "random numbers", "RandomNormalLike": "random numbers", "RandomUniform": "random numbers",
     "RandomUniformLike": "random numbers", "Multinomial": "random numbers", "Bernoulli": "random numbers",
+    **dict.fromkeys(["SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert",
+                     "SequenceLength", "SequenceMap", "SplitToSequence", "ConcatFromSequence"], "sequences are lists"),
+    **dict.fromkeys(["Optional", "OptionalGetElement", "OptionalHasElement"], "optionals may be empty"),
+    **dict.fromkeys(["StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer"],
+                    "text is not computed in kernels"),
 }
 
 
