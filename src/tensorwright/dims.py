@@ -203,14 +203,21 @@ def ceildiv(a: Dim, b: Dim) -> Dim:
     return -floordiv(mul(a, -1), b) if isinstance(a, int) else floordiv(add(a, add(b, -1)), b)
 
 
+def _only_atom(x: Dim) -> _Atom | None:
+    """The atom that x consists of, when it is nothing else."""
+    only = x.terms[0] if isinstance(x, Expr) and len(x.terms) == 1 else None
+    return only[0][0][0] if only and only[1] == 1 and len(only[0]) == 1 and only[0][0][1] == 1 else None
+
+
 def _extreme(kind: str, pick: Callable[..., int], items: Iterable[Dim]) -> Dim:
     flat: list[Dim] = []
     for x in items:
-        only = x.terms[0] if isinstance(x, Expr) and len(x.terms) == 1 else None
-        inner = only[0][0][0] if only and only[1] == 1 and len(only[0]) == 1 and only[0][0][1] == 1 else None
-        flat += list(inner.args) if isinstance(inner, _Atom) and inner.kind == kind else [x]
+        inner = _only_atom(x)
+        flat += list(inner.args) if inner is not None and inner.kind == kind else [x]
     numbers = [x for x in flat if isinstance(x, int)]
-    symbolic = sorted({x for x in flat if not isinstance(x, int)}, key=str)
+    other = "min" if kind == "max" else "max"
+    absorbed = {x for x in flat if (a := _only_atom(x)) is not None and a.kind == other and set(a.args) & set(flat)}
+    symbolic = sorted({x for x in flat if not isinstance(x, int)} - absorbed, key=str)  # max(a, min(a, b)) = a
     args: list[Dim] = [*symbolic, *([pick(numbers)] if numbers else [])]
     return args[0] if len(args) == 1 else _of_atom(kind, tuple(args))
 

@@ -153,3 +153,15 @@ def test_user_shapes_fix_symbols_everywhere() -> None:
 def test_unnamed_dimensions_get_symbols_of_their_own() -> None:
     network = load("g (float[?, 3] x, float[?, 3] b) => (float[A, B] y) { y = Concat<axis = 0>(x, b) }")
     assert str(network.tensor("y").shape[0]) == "b_d0 + x_d0"
+
+
+def test_position_table_cut_to_the_sequence() -> None:
+    """max(S, min(S, 512)) is S: the sum has the sequence's length."""
+    network = load("""g (float[N, S, 4] x, float[512, 4] table) => (float[N, S, 4] y) {
+        shape = Shape<start = 1, end = 2>(x)
+        zero = Constant<value_ints: ints = [0]>()
+        cut = Slice(table, zero, shape, zero)
+        y = Add(x, cut)
+    }""")
+    assert network.tensor("y").shape == (N, S, 4)
+    assert str(network.types["cut"].shape[0]) == "min(S, 512)"
