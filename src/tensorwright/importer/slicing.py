@@ -36,11 +36,11 @@ def span(start: Dim, end: Dim, step: int, d: Dim) -> tuple[Dim, Dim]:
         if isinstance(start, int) and (start == -1 or start >= ENDLESS) and isinstance(end, int) and end <= -ENDLESS:
             return d - 1, ceildiv(d, -step)
         raise Decline("a backward slice whose bounds depend on the input shapes")
-    beyond_is_empty = isinstance(start, int) and 0 <= start < ENDLESS       # then clamping the start changes nothing
-    first, last = start if beyond_is_empty else _bound(start, d), _bound(end, d)
+    first, last = _bound(start, d), _bound(end, d)
     if isinstance(start, int) and -ENDLESS < start < 0 and last == d and step == 1:
         return first, minimum(d, -start) if start < -1 else 1
-    return first, at_least_zero(last - first if step == 1 else ceildiv(last - first, step))
+    inside = start if isinstance(start, int) and 0 <= start < ENDLESS else first    # a start beyond d leaves nothing
+    return first, at_least_zero(last - inside if step == 1 else ceildiv(last - inside, step))
 
 
 def _backwards(start: int, end: int, step: int, d: int) -> range:
