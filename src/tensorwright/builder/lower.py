@@ -220,10 +220,13 @@ class Lowering:
                     if back is not None:
                         self.copy(p, back, layer.name, layer.origin)
                         return
-                    del self.places[out]
-                    dense = self.buffers.dense("arena", p.shape, p.dtype)
-                    self.copy(p, dense, layer.name, layer.origin)
+                    dense = result if result.is_dense else self.buffers.dense("arena", p.shape, p.dtype)
+                    whole = replace(dense, shape=p.shape, strides=strides_of(p.shape, canonical(len(p.shape))))
+                    self.copy(p, whole, layer.name, layer.origin)
                     seen = replace(dense, shape=t.shape, strides=strides_of(t.shape, canonical(t.rank)))
+                    if dense is not result:
+                        self.copy(seen, result, layer.name, layer.origin)
+                        seen = result
                 self.places[out] = seen
 
     def concat(self, layer: Layer) -> None:

@@ -32,5 +32,6 @@ def summary(program: Program, name: str, seconds: float) -> str:
     flops = sum(x.flops for x in program.layers)
     return (
         f"{name}: {len(program.steps)} steps ({hosts} on the host), {len(program.kernels)} kernels, "
-        f"{flops / 1e9:.2f} GFLOP, arena {program.arena_bytes / 2**20:.1f} MiB, {program.threads} threads, {seconds:.1f} s"
+        f"{flops / 1e9:.2f} GFLOP, arena {program.arena_bytes / 2**20:.1f} MiB, "
+        f"{program.threads} threads, {seconds:.1f} s"
     )

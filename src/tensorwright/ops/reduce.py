@@ -61,7 +61,7 @@ class Reduce(Op):
             case "sum":
                 y = np.sum(wide, dtype=wide.dtype, **where)
             case _:
-                total = np.asarray(np.sum(wide, dtype=wide.dtype, **where)).astype(object)   # exact: no width to overflow
+                total = np.asarray(np.sum(wide, dtype=wide.dtype, **where)).astype(object)   # never overflows
                 y = np.sign(total) * (abs(total) // max(count, 1))        # rounds towards zero
         return np.asarray(y).astype(x.dtype)
 
