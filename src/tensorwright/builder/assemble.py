@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +25,10 @@ SMALL_FLOPS = 1_500_000
 
 
 class Assembly:
-    """Makes one Program; `weights` collects the arrays its constant buffers name."""
+    """Makes one Program; `weights` collects the arrays its constant buffers name.
+
+    face    the network whose inputs and outputs the user sees: `network` before symbols were fixed
+    """
 
     def __init__(
         self,
@@ -34,8 +38,10 @@ class Assembly:
         profile: Profile,
         cpu: CpuSpec,
         threads: int,
+        face: Network | None = None,
     ) -> None:
         self.network, self.lowering, self.choices = network, lowering, choices
+        self.face = face or network
         self.profile, self.cpu, self.threads = profile, cpu, threads
         self.buffers = lowering.buffers
         self.weights: dict[str, np.ndarray] = {}
@@ -54,14 +60,19 @@ class Assembly:
         uses = self.uses if reuse else [sorted({b for u in self.uses for b in u})] * max(1, len(self.uses))
         geometry = self.buffers.geometry if reuse else {b: (b,) for b in self.buffers.geometry}
         ranges = {name: (r[0], r[2]) for name, r in self.profile.ranges}
-        layout: Layout = plan_arena(self.buffers.records, geometry, uses, ranges)
-        for record in self.buffers.records:
+        touched = {b for u in self.uses for b in u}
+        records = [  # memory that was asked for on the way to something better
+            replace(r, bytes=0, zero=False) if r.kind == "arena" and b not in touched else r
+            for b, r in enumerate(self.buffers.records)
+        ]
+        layout: Layout = plan_arena(records, geometry, uses, ranges)
+        for record in records:
             if record.kind == "constant" and record.name not in self.weights and self._is_used(record.name):
                 self.weights[record.name] = self.lowering.constants[record.name]
         return Program(
             profile=self.profile,
             target=self.cpu.key,
-            buffers=tuple(self.buffers.records),
+            buffers=tuple(records),
             offsets=layout.offsets,
             arena_bytes=layout.size,
             steps=tuple(self.steps),
@@ -86,7 +97,7 @@ class Assembly:
         return name in self._used
 
     def _info(self, name: str) -> TensorInfo:
-        t = self.network.types[name]
+        t = self.face.types[name]
         return TensorInfo(name, t.shape, t.dtype) if isinstance(t, TensorType) else TensorInfo(name, None, t.dtype)
 
     def kernel_step(self, work: KernelWork) -> int:

@@ -26,6 +26,7 @@ from .cache import TimingCache, default_path, generator_version, problem_key
 from .check import check_program
 from .lower import Lowering
 from .options import BuildOptions
+from .specialise import fixed_symbols, specialise
 from .tune import Tuner
 from .verify import Report, tolerance_of
 from .work import KernelWork
@@ -113,15 +114,13 @@ class Compiler:
         self.weights: dict[str, np.ndarray] = {}
 
     def program(self, profile: Profile, reuse: bool = True) -> Program:
-        lowering = self.lowering(profile)
+        network = specialise(self.network, fixed_symbols(profile))
+        lowering = Lowering(network, self.cpu, profile.optimum()).run()
         choices = self.tuner.choose([w for w in lowering.works if isinstance(w, KernelWork)])
-        assembly = Assembly(self.network, lowering, choices, profile, self.cpu, self.threads)
+        assembly = Assembly(network, lowering, choices, profile, self.cpu, self.threads, self.network)
         program = assembly.run(reuse)
         self.weights.update(assembly.weights)
         return program
-
-    def lowering(self, profile: Profile) -> Lowering:
-        return Lowering(self.network, self.cpu, profile.optimum()).run()
 
     def verified(
         self,

@@ -122,7 +122,7 @@ def profiles_of(network: Network, shapes: Mapping[str, ShapeRange], *, default: 
         raise InputError(f"the model has no input or dynamic dimension {unknown[0]!r}",
                          inputs=", ".join(network.inputs), dimensions=", ".join(known) or "none")
     ranges = {name: ranges_of(name, given) for name, given in shapes.items() if name in network.inputs}
-    counts = {name: len(r) for name, r in (*ranges.items(), *named.items())}
+    counts = {n: len(r) for n, r in ranges.items()} | {n: len(r) for n, r in named.items()}
     count = max(counts.values(), default=1)
     for name, n in counts.items():
         if n not in (1, count):

@@ -76,6 +76,10 @@ def check_program(program: Program, weights: Mapping[str, np.ndarray]) -> None:
     _check_frame(program)
     known = {name for name, _ in program.profile.ranges}
     value = Values(program.profile.maximum())
+    for c in program.conditions:
+        _check_symbols(c.dim, known, c.layer)
+    # shapes that break a condition never run: then only the exact check, when shapes are set, can say
+    possible = all(0 <= value(c.dim, c.layer) <= (0 if c.kind == "zero" else LIMIT) for c in program.conditions)
     used = _used_buffers(program)
     sizes = []
     for i, buffer in enumerate(program.buffers):
@@ -107,7 +111,8 @@ def check_program(program: Program, weights: Mapping[str, np.ndarray]) -> None:
             if isinstance(view, View):
                 for dim in (view.offset, *view.shape, *view.strides):
                     _check_symbols(dim, known, step.layer)
-                locate(view, sizes, value, step.layer)
+                if possible:
+                    locate(view, sizes, value, step.layer)
         if isinstance(step, Launch):
             if step.kernel not in kernels:
                 raise PlanError(f"there is no kernel {step.kernel!r}", at=step.layer)

@@ -159,7 +159,7 @@ class Layer:
         w, y, extras = problem.inputs[1], problem.outputs[0], extras_of(problem)
         has_bias = (arity or len(problem.inputs)) > 2 and problem.inputs[2] is not None
         assert w is not None
-        c, k = x.shape[1], w.shape[1]
+        c, k = w.shape[0], w.shape[1]                     # the filters' say: x may have a symbol that must equal it
         assert isinstance(c, int) and isinstance(k, int)
         columns = padded_columns(k, blocking.nr * blocking.lanes, blocking.lanes)
         found, b_start = [], 0
