@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -32,6 +33,9 @@ from .verify import Report, tolerance_of
 from .work import KernelWork
 
 
+_log = logging.getLogger("tensorwright")
+
+
 def build(network: Network, options: BuildOptions | None = None) -> Plan:
     """Compile a network for this machine.
 
@@ -55,6 +59,8 @@ def build(network: Network, options: BuildOptions | None = None) -> Plan:
     for program in programs:
         trace.say(trace.LAYERS, partial(trace.layers, program))
         trace.say(trace.SUMMARY, partial(trace.summary, program, plan.name, time.perf_counter() - begin))
+    if options.verify and not verification.findings:
+        _log.warning("%s was not compared with the reference: %s", plan.name, "; ".join(verification.skipped))
     provenance = {
         "cpu": compiler.cpu.name,
         "generators": generator_version(),

@@ -54,7 +54,7 @@ class Report:
     def to_json(self) -> dict:
         worst = self.worst
         return {
-            "ok": self.ok,
+            "ok": self.ok if self.findings else None,           # None: nothing could be compared
             "checks": len(self.findings),
             "shapes": sorted({str(dict(f.shapes)) for f in self.findings}),
             "largest error": None if worst is None else worst.error,

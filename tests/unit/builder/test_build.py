@@ -158,3 +158,53 @@ def test_the_debug_ladder(
     build(residual(2), options(verify=False))
     text = capfd.readouterr().err
     assert all(s in text for s in shown) and not any(h in text for h in hidden)
+
+
+def test_one_average_of_fewer_elements_than_the_window() -> None:
+    from tensorwright.ir import NetworkEditor, TensorType
+    from tensorwright.ops import Pool
+
+    from .networks import F
+    e = NetworkEditor("average")
+    x = e.input("x", TensorType((1, 32, 6, 6), F))
+    e.outputs = [e.add(Pool("average", (7, 7), (1, 1), ((0, 1), (0, 1)), (1, 1)), x, outputs=["y"])]  # type: ignore[list-item]
+    engine = Engine(build(e.finish(), options(verify=False)))
+    value = np.random.default_rng(0).standard_normal((1, 32, 6, 6), dtype=np.float32)
+    np.testing.assert_allclose(engine.run({"x": value})["y"], value.mean((2, 3), keepdims=True), rtol=1e-5, atol=1e-6)
+
+
+def test_a_fixed_symbol_is_a_number_inside_and_a_symbol_outside() -> None:
+    plan = build(residual(), options(Profile((("batch", (2, 2, 2)),))))
+    program = plan.programs[0]
+    assert all(isinstance(v.shape[0], int) for s in program.steps for v in s.args if v is not None and v.shape)  # type: ignore[union-attr]
+    assert str(program.inputs[0].shape[0]) == "batch"  # type: ignore[index]
+    engine = Engine(plan)
+    assert engine.run({"x": np.zeros((2, 3, 13, 13), np.float32)})["scores"].shape == (2, 7)
+
+
+def test_broadcasting_a_fixed_one_is_right() -> None:
+    from tensorwright.dims import symbol
+    from tensorwright.ir import NetworkEditor, TensorType
+
+    from .networks import F, plus
+    e = NetworkEditor("broadcast")
+    a, b = e.input("a", TensorType((symbol("n"), 4), F)), e.input("b", TensorType((symbol("m"), 4), F))
+    e.outputs = [e.add(plus(), a, b, outputs=["y"])]  # type: ignore[list-item]
+    engine = Engine(build(e.finish(), options(Profile((("n", (3, 3, 3)), ("m", (1, 1, 1)))))))
+    x, y = np.arange(12, dtype=np.float32).reshape(3, 4), np.ones((1, 4), np.float32)
+    assert np.array_equal(engine.run({"a": x, "b": y})["y"], x + y)
+
+
+def test_a_reshape_that_only_real_sizes_explain() -> None:
+    from tensorwright.dims import symbol
+    from tensorwright.ir import NetworkEditor, TensorType
+    from tensorwright.ops import Reshape, Transpose
+
+    from .networks import F, relu
+    e = NetworkEditor("reshape")
+    x = e.input("x", TensorType((symbol("a"), symbol("b")), F))
+    t = e.add(Transpose((1, 0)), e.add(relu(), x))
+    e.outputs = [e.add(Reshape((2, 3, 2)), t, outputs=["y"])]  # type: ignore[list-item]
+    engine = Engine(build(e.finish(), options(Profile((("a", (1, 3, 6)), ("b", (1, 4, 12)))))))
+    value = np.random.default_rng(0).random((3, 4), dtype=np.float32)
+    assert np.array_equal(engine.run({"x": value})["y"], value.T.reshape(2, 3, 2))
