@@ -18,6 +18,9 @@ from .reduce_form import Work, normal_form, vector_last
 from .reduce_pass import Pass
 from .space import MOST, Axis, chunk_size, merged, split, tuned
 
+#: Vectors of kept elements that are reduced together.
+VECTORS = 4
+
 
 @dataclass(frozen=True)
 class Reduction:
@@ -90,15 +93,17 @@ class Reduction:
             p.finish(p.along(pointers[0]), pointers[1:], strides, 1)
             return
 
+        ways = 8 if isinstance(row.size, int) and row.size < VECTORS * lanes else 2
+
         def step(at: Sequence[str], n: int, mask: str = "") -> None:
             here = [p.w.step(pointers, row, i) for i in at]
-            values = p.across([x[0] for x in here], row.strides[0], n, mask)
+            values = p.across([x[0] for x in here], row.strides[0], n, mask, ways)
             for x, value in zip(here, values, strict=True):
                 p.finish(value, x[1:], strides, n, mask)
 
         unit = strides[0] == 1
         types = [work.dtype, work.epilogue.dtype, *work.extras]
-        vector_loop(p.f, begin, end, lanes, 4, step, unit and masks_are_cheap(p.cpu, types), unit)
+        vector_loop(p.f, begin, end, lanes, VECTORS, step, unit and masks_are_cheap(p.cpu, types), unit)
 
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
         raise AssertionError("nothing is packed")

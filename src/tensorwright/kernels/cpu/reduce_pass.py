@@ -62,15 +62,16 @@ class Pass:
 
         return fold.result(nest(self.w, work.reduced[:-1], [pointer], fold.carried, body, self.ends))
 
-    def across(self, at: Sequence[str], stride: Dim, lanes: int, mask: str = "") -> list[str]:
+    def across(self, at: Sequence[str], stride: Dim, lanes: int, mask: str = "", ways: int = 2) -> list[str]:
         """Results of several vectors of kept elements, whose first elements are at `at`: the reduced axes are walked
-        once for all of them."""
+        once for all of them. ways: accumulators per vector; equal for all vectors of a row, so that equal columns have
+        equal sums."""
         f, t, last = self.f, typed(self.work.dtype, lanes), self.work.reduced[-1]
 
         def body(at: list[str], current: list[str]) -> list[str]:
             with f.reduce_loop("b", 0, self.ends[-1], [(t, c) for c in current], BLOCK) as (b, totals, following):
                 stop = f.minimum(f.add(b, BLOCK), self.ends[-1])
-                part = self._block(at, last, b, stop, stride, lanes, mask)
+                part = self._block(at, last, b, stop, stride, lanes, mask, ways)
                 following += [self.join(t, x, y) for x, y in zip(totals, part, strict=True)]
             return totals
 
@@ -78,11 +79,11 @@ class Pass:
         outer = [Axis(a.size, a.strides * len(at)) for a in self.work.reduced[:-1]]
         return nest(walk, outer, list(at), [(t, self.start(lanes))] * len(at), body, self.ends)
 
-    def _block(self, at: list[str], last: Axis, begin: str, end: str, stride: Dim, lanes: int, mask: str) -> list[str]:
-        """Sums over begin .. end of the last reduced axis, from fresh accumulators; enough of them to hide latency."""
+    def _block(self, at: list[str], last: Axis, begin: str, end: str, stride: Dim, lanes: int, mask: str,
+               ways: int) -> list[str]:
+        """Sums over begin .. end of the last reduced axis, from fresh accumulators; several, to hide latency."""
         f, t, n = self.f, typed(self.work.dtype, lanes), len(at)
-        sums = [self.start(lanes)] * max(n, 8)
-        ways = len(sums) // n
+        sums = [self.start(lanes)] * (n * ways)
         count = f.sub(end, begin)
         middle = f.add(begin, f.sub(count, f.remainder(count, ways)))
         for first, stop, times in ((begin, middle, ways), (middle, end, 1)):
