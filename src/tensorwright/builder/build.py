@@ -32,7 +32,6 @@ from .tune import Tuner
 from .verify import Report, tolerance_of
 from .work import KernelWork
 
-
 _log = logging.getLogger("tensorwright")
 
 

@@ -105,7 +105,7 @@ class Lowering:
             layer = self.producers.get(name)
             if layer is not None and isinstance(layer.op, Slice) and layer.inputs[0]:
                 t = self.network.tensor(layer.inputs[0])
-                if layer.op.sizes[2:] == t.shape[2:]:
+                if layer.op.sizes[2:] == t.shape[2:] and all(step == 1 for step in layer.op.steps[2:]):
                     return ask(layer.inputs[0], pads)
             reshaped_ = layer is not None and isinstance(layer.op, Reshape)  # if it turns out to need a copy
             if (self._is_computed(name) or reshaped_) and not (name in self.network.outputs and self._is_c_order(name)):
@@ -344,7 +344,8 @@ class Lowering:
             p = inputs[i]
             assert p is not None
             array = self._constant_of_buffer.get(p.buffer)
-            if array is not None and array.shape == p.shape and sum(d != 1 for d in array.shape) > 1:
+            whole = array is not None and array.shape == p.shape and p.is_dense
+            if array is not None and whole and sum(d != 1 for d in array.shape) > 1:
                 order = tuple(a - (len(y.shape) - array.ndim) for a in order_of(y))
                 order = tuple(a for a in order if a >= 0)
                 if order != canonical(array.ndim):

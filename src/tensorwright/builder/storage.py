@@ -90,14 +90,16 @@ def transposed(p: Place, perm: tuple[int, ...]) -> Place:
 
 
 def sliced(p: Place, starts: tuple[Dim, ...], sizes: tuple[Dim, ...], steps: tuple[int, ...]) -> Place:
-    """Elements start, start + step, ... along each axis. Along a cut axis the border is lost."""
+    """Elements start, start + step, ... along each axis. Along an axis that is cut or walked otherwise its border is
+    lost: a reversed axis, say, has its border's sides exchanged."""
     offset = p.offset
     for start, stride in zip(starts, p.strides, strict=True):
         offset = add(offset, mul(start, stride))
     strides = tuple(mul(s, k) for s, k in zip(p.strides, steps, strict=True))
     border: Border = ()
     if p.border:
-        border = tuple(b if size == d else (0, 0) for b, size, d in zip(p.border, sizes, p.shape, strict=True))
+        whole = (size == d and step == 1 for size, d, step in zip(sizes, p.shape, steps, strict=True))
+        border = tuple(b if w else (0, 0) for b, w in zip(p.border, whole, strict=True))
     return replace(p, offset=offset, shape=sizes, strides=strides, border=border)
 
 

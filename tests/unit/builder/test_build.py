@@ -208,3 +208,36 @@ def test_a_reshape_that_only_real_sizes_explain() -> None:
     engine = Engine(build(e.finish(), options(Profile((("a", (1, 3, 6)), ("b", (1, 4, 12)))))))
     value = np.random.default_rng(0).random((3, 4), dtype=np.float32)
     assert np.array_equal(engine.run({"x": value})["y"], value.T.reshape(2, 3, 2))
+
+
+@pytest.mark.parametrize("pads", [((2, 0), (1, 1)), ((0, 2), (1, 1))])
+def test_the_border_of_a_reversed_axis_changes_sides(pads: tuple) -> None:
+    from tensorwright.ir import NetworkEditor, TensorType
+    from tensorwright.ops import Convolution, Slice
+
+    from .networks import BATCH, F, conv, weight
+    e = NetworkEditor("reversed")
+    y = conv(e, e.input("x", TensorType((BATCH, 16, 6, 6), F)), 16)
+    s = e.add(Slice((0, 0, 5, 0), (BATCH, 16, 6, 6), (1, 1, -1, 1)), y)
+    e.outputs = [e.add(Convolution((1, 1), pads, (1, 1), 1), s, weight(e, 8, 16, 3, 3), outputs=["z"])]  # type: ignore[list-item]
+    network = e.finish()
+    engine = Engine(build(network, options(RANGE, verify=False)))
+    for batch in (2, 5, 1):
+        x = np.random.default_rng(batch).standard_normal((batch, 16, 6, 6), dtype=np.float32)
+        np.testing.assert_allclose(engine.run({"x": x})["z"], evaluate(network, {"x": x})["z"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_view_of_a_constant_is_not_the_constant() -> None:
+    """A slice with symbolic bounds is not folded; where a profile fixes them it may have the constant's whole shape."""
+    from tensorwright.ir import NetworkEditor, TensorType
+    from tensorwright.ops import Slice
+
+    from .networks import BATCH, F, conv, plus, weight
+    e = NetworkEditor("view")
+    y = conv(e, e.input("x", TensorType((BATCH, 4, 4, 4), F)), 4)
+    s = e.add(Slice((BATCH - 1, 0, 0), (BATCH, 4, 4), (-1, 1, 1)), weight(e, 4, 4, 4))
+    e.outputs = [e.add(plus(), y, s, outputs=["z"])]  # type: ignore[list-item]
+    network = e.finish()
+    engine = Engine(build(network, options(Profile((("batch", (4, 4, 4)),)), verify=False)))
+    x = np.random.default_rng(0).standard_normal((4, 4, 4, 4), dtype=np.float32)
+    np.testing.assert_allclose(engine.run({"x": x})["z"], evaluate(network, {"x": x})["z"], rtol=1e-4, atol=1e-5)
