@@ -15,8 +15,8 @@ def models_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENSORWRIGHT_CACHE", str(tmp_path))
 
 
-MODELS = ("bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19",
-          "zfnet512")
+MODELS = ("bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet",
+          "vgg19", "zfnet512")
 QUICK = {f"test_{name}": {"tune_budget": 0, "timing_cache": False} for name in MODELS}
 RUNNER = BackendTest(onnx_backend, __name__, QUICK)
 
