@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 
@@ -33,20 +34,28 @@ def home() -> Path:
         return Path(given)
     if base := os.environ.get("XDG_CONFIG_HOME"):
         return Path(base) / "tensorwright"
-    try:
-        return Path.home() / ".config" / "tensorwright"
-    except RuntimeError:                                # a user without a home: nothing can be kept
-        return Path(os.devnull) / "tensorwright"
+    return _user_home() / ".config" / "tensorwright"
 
 
 def cache_home() -> Path:
     """TENSORWRIGHT_CACHE, else `tensorwright` in the user's cache folder: timings and regenerated code."""
     if given := os.environ.get("TENSORWRIGHT_CACHE"):
         return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tensorwright"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "tensorwright"
+    return _user_home() / ".cache" / "tensorwright"
+
+
+def _user_home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:                                # a user without a home: nothing can be kept
+        return Path(os.devnull)
 
 
 def _whole(name: str) -> int | None:
     text = os.environ.get(name, "").strip()
-    return int(text) if text.isdigit() else None
+    if text and not text.isdecimal():
+        warnings.warn(f"{name}={text!r} is not a whole number: it is ignored", stacklevel=3)
+        return None
+    return int(text) if text else None

@@ -142,7 +142,9 @@ class Maker:
         return self.editor.add(op, x)
 
     def matmul(self, x, s):
-        return self.editor.add(MatMul(), x, self.array(s[-1], 1 + self.below(9))) if isinstance(s[-1], int) else None
+        if not s or not isinstance(s[-1], int):
+            return None
+        return self.editor.add(MatMul(), x, self.array(s[-1], 1 + self.below(9)))
 
     def product(self, x, s):
         """Of two computed values: x and x transposed."""

@@ -43,7 +43,7 @@ class TimingCache:
         self.changed = False
 
     def _read(self) -> dict[str, dict[str, dict[str, float]]]:
-        if self.path is None or not self.path.is_file():
+        if self.path is None:
             return {}
         try:
             data = json.loads(self.path.read_text())
@@ -54,7 +54,7 @@ class TimingCache:
                 for scope, entries in data["scopes"].items()
             }
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
-            return {}  # a damaged cache costs time, not correctness: measure again
+            return {}  # none yet, or damaged: that costs time, not correctness
 
     def known(self, problem: Problem) -> dict[str, float]:
         return self.times.get(problem_key(problem), {})
@@ -74,9 +74,12 @@ class TimingCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".timing-")
-            with os.fdopen(handle, "w") as file:
-                json.dump({"format": FORMAT, "scopes": scopes}, file)
-            os.replace(temporary, self.path)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump({"format": FORMAT, "scopes": scopes}, file)
+                os.replace(temporary, self.path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
         except OSError:
             return
         self.changed = False

@@ -85,13 +85,13 @@ class Tuner:
                     try_="rebuild without replay: the generators have changed",
                 )
             return self._finish(problem, found[0], None, 1)
+        known = self.cache.known(problem)
         if len(candidates) == 1 or seconds_left == 0 or load.bytes == 0:
             exact = [t for t in candidates if not approximate(t)] or candidates
-            return self._finish(problem, exact[0], self.cache.known(problem).get(repr(exact[0])), len(candidates))
-        known = self.cache.known(problem)
-        if all(repr(t) in known for t in candidates):
-            best = min(candidates, key=lambda t: known[repr(t)])
-            return self._finish(problem, best, known[repr(best)], len(candidates))
+            return self._finish(problem, exact[0], known.get(self._entry(exact[0])), len(candidates))
+        if all(self._entry(t) in known for t in candidates):
+            best = min(candidates, key=lambda t: known[self._entry(t)])
+            return self._finish(problem, best, known[self._entry(best)], len(candidates))
         return self._time(problem, candidates, 1 if load.is_serial else self.threads, seconds_left)
 
     def _time(self, problem: Problem, candidates: list[Tactic], threads: int, seconds_left: float | None) -> Choice:
@@ -114,16 +114,20 @@ class Tuner:
                 expected = results
             elif (error_ := _difference(results, expected)) > self._allowed(tactic):
                 self.notes.append(f"{tactic!r} was dropped: its result differs by {error_:.1e}")
-                self.cache.add(problem, repr(tactic), float("inf"))
+                self.cache.add(problem, self._entry(tactic), float("inf"))
                 continue
             seconds = launch.seconds(threads, None if best is None else best[0] * HOPELESS)
-            self.cache.add(problem, repr(tactic), seconds)
+            self.cache.add(problem, self._entry(tactic), seconds)
             if best is None or seconds < best[0]:
                 best = (seconds, tactic, source, code)
         if best is None:
             raise BuildError(f"no kernel of {problem.op} works on this machine", try_="; ".join(self.notes[-3:]))
         seconds, tactic, source, code = best
         return Choice(tactic, source, code, symbol_of(problem, tactic), seconds, len(candidates))
+
+    def _entry(self, tactic: Tactic) -> str:
+        """The tactic's name in the timing cache. Whether an approximate one may run depends on the tolerance."""
+        return f"{tactic!r} within {self._allowed(tactic):.0e}" if approximate(tactic) else repr(tactic)
 
     def _allowed(self, tactic: Tactic) -> float:
         return self.tolerance / 10 if approximate(tactic) else self.tolerance

@@ -51,7 +51,7 @@ def openvino(model: bytes | str, feeds: Mapping[str, np.ndarray], threads: int) 
 
     def outputs() -> dict[str, np.ndarray]:
         request.infer()
-        return {o.any_name: request.get_tensor(o).data.copy() for o in compiled.outputs}
+        return {name: request.get_tensor(o).data.copy() for o in compiled.outputs for name in o.names}
     return Rival("openvino", ov.__version__.split("-")[0], request.infer, outputs)
 
 
@@ -110,7 +110,8 @@ def interleaved(runs: Sequence[Run], seconds: float, burst: float = 0.1) -> list
 
 
 def disagreement(ours: Mapping[str, Any], theirs: Mapping[str, np.ndarray]) -> float:
-    """Largest difference over largest magnitude, over all outputs both have."""
+    """Largest difference over largest magnitude, over all our outputs; infinite when one of them is not theirs."""
     from ..builder.verify import compare
-    both = [name for name in ours if name in theirs]
-    return max((compare(np.asarray(ours[name]), np.asarray(theirs[name]))[0] for name in both), default=0.0)
+    if not ours.keys() <= theirs.keys():
+        return float("inf")
+    return max((compare(np.asarray(ours[name]), np.asarray(theirs[name]))[0] for name in ours), default=0.0)

@@ -96,9 +96,11 @@ def is_model(path: str | os.PathLike[str]) -> bool:
 
 def plan_of(path: Path, options: argparse.Namespace, console: Console, *, strict: bool = False) -> Plan:
     """The plan in a file, or the one built from the model in it."""
-    from ..api import compile_plan, load_plan
+    from ..api import compile_plan, load_plan, supported
     if not is_model(path):
-        for name in ("shapes", "tune_budget", "timing_cache", "no_timing_cache", "no_verify"):
+        supported(options.precision, options.device)
+        judging = () if options.command == "verify" else ("tolerance",)
+        for name in ("shapes", "tune_budget", "timing_cache", "no_timing_cache", "no_verify", *judging):
             given = getattr(options, name)
             if given is not None and given is not False and given != []:
                 raise UsageError(f"--{name.replace('_', '-')} is for building, and {path} is a plan already")

@@ -100,7 +100,8 @@ class Network:
             for value in layer.outputs:
                 if value and (value in known or value not in self.types):
                     raise ShapeError(f"layer {layer.name!r}: output {value!r} is written twice or has no type")
-                known.add(value)
+                if value:
+                    known.add(value)
             if layer.name in names:
                 raise ShapeError(f"two layers are named {layer.name!r}")
             names.add(layer.name)

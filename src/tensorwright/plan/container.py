@@ -13,8 +13,8 @@ import hashlib
 import hmac
 import mmap
 import os
+import secrets
 import struct
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +94,9 @@ def write(path: str | os.PathLike[str], drafts: Sequence[Draft]) -> None:
                      for s in sections)
     bare = HEADER.pack(MAGIC, MAJOR, MINOR, len(sections), end, bytes(32))[:-32]
     header = bare + hashlib.sha256(bare + table).digest()
+    temporary = path.with_name(f".{secrets.token_hex(8)}.plan.tmp")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
         raise PlanError(f"cannot write beside {path}: {error.strerror}", at=str(path)) from None
     try:
@@ -106,19 +107,12 @@ def write(path: str | os.PathLike[str], drafts: Sequence[Draft]) -> None:
                 file.writelines(draft.parts)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise PlanError(f"writing failed: {error.strerror or error}", at=str(path)) from None
     finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

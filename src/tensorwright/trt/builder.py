@@ -11,7 +11,13 @@ from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..plan.records import Plan
 from .callbacks import IProgressMonitor, guarded
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
-from .enums import BuilderFlag, EngineCapability, NetworkDefinitionCreationFlag
+from .enums import (
+    BuilderFlag,
+    DeviceType,
+    EngineCapability,
+    HardwareCompatibilityLevel,
+    NetworkDefinitionCreationFlag,
+)
 from .foundation import Closed, IHostMemory, ours
 from .logger import ILogger, say
 from .network import INetworkDefinition
@@ -112,8 +118,14 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
     """UnsupportedError for what cannot be ignored; a log entry for permissions that are not made use of."""
     if config.engine_capability is not EngineCapability.STANDARD:
         raise UnsupportedError(f"{config.engine_capability} is not in this version")
+    if config.hardware_compatibility_level is not HardwareCompatibilityLevel.NONE:
+        raise UnsupportedError(f"{config.hardware_compatibility_level} is not in this version",
+                               try_="leave it at NONE: a plan that meets another machine is tuned again there")
+    if config.default_device_type is DeviceType.DLA:
+        raise UnsupportedError(f"{config.default_device_type}: this machine has none")
     for flag in (BuilderFlag.REFIT, BuilderFlag.STRIP_PLAN, BuilderFlag.WEIGHT_STREAMING, BuilderFlag.REFIT_IDENTICAL,
-                 BuilderFlag.REFIT_INDIVIDUAL, BuilderFlag.VERSION_COMPATIBLE):
+                 BuilderFlag.REFIT_INDIVIDUAL, BuilderFlag.VERSION_COMPATIBLE, BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
+                 BuilderFlag.SAFETY_SCOPE):
         if config.get_flag(flag):
             raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
     for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8):

@@ -72,6 +72,8 @@ class ITimingCache:
             both = [json.loads(c) for c in (self._content, input_cache._content) if c]
         except ValueError:
             return False
+        if not all(isinstance(tree, dict) for tree in both):
+            return False
         self._content = json.dumps(merged(*both)).encode() if both else b""
         return True
 

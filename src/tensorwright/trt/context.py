@@ -187,14 +187,17 @@ class IExecutionContext(Closed):
         return self._execute()
 
     def report_to_profiler(self) -> bool:
-        """Time the last execution's layers for the profiler attached."""
-        return self.profiler is not None and self._profiled()
+        """Run once more and tell the profiler each layer's time. False without a profiler, or when the run fails."""
+        try:
+            return self.profiler is not None and self._profiled()
+        except (TensorwrightError, RuntimeError) as error:
+            return self._refuse(str(error))
 
     def _execute(self) -> bool:
-        if self._ready and self.profiler is None:
-            self._context.execute()
-            return True
         try:
+            if self._ready and self.profiler is None:
+                self._context.execute()
+                return True
             if missing := self.infer_shapes():
                 return self._refuse(f"no shape is set for input{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
             engine = self._engine._engine

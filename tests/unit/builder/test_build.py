@@ -1,6 +1,8 @@
 """Whole builds of small networks: right at every shape, free where it should be free, honest when wrong."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tensorwright.builder.lower import Lowering
 from tensorwright.builder.work import HostWork, KernelWork
 from tensorwright.device import cpu
 from tensorwright.errors import BuildError, VerificationError
+from tensorwright.ir import Network
 from tensorwright.ops.evaluate import evaluate
 from tensorwright.plan.records import HostStep, Launch, Profile
 from tensorwright.runtime import Engine
@@ -114,6 +117,44 @@ def test_the_timing_cache_is_used_and_survives_damage(tmp_path: object) -> None:
     assert dict(first.choices) == dict(second.choices)
     path.write_text("{ damaged")
     build(residual(4), options(timing_cache=path))
+
+
+def test_an_approximate_kernel_is_remembered_with_the_tolerance_it_was_judged_by(tmp_path: Path) -> None:
+    """A loose build must not leave timings behind that let a strict one take what it would have refused."""
+    def entries(tolerance: float) -> set[str]:
+        path = tmp_path / "timing.json"
+        build(wide(), options(tune_budget=None, timing_cache=path, tolerance=tolerance, verify=False))
+        scope, = json.loads(path.read_text())["scopes"].values()
+        return {tactic for times in scope.values() for tactic in times if "Winograd" in tactic}
+
+    loose = entries(1e-2)
+    assert any("within 1e-03" in t for t in loose)
+    strict = entries(1e-4) - loose
+    assert strict and all("within 1e-05" in t for t in strict)
+
+
+def wide() -> Network:
+    """One convolution that Winograd's algorithm does."""
+    from tensorwright.ir import NetworkEditor, TensorType
+
+    from .networks import F, conv
+    e = NetworkEditor("wide")
+    e.outputs = [conv(e, e.input("x", TensorType((1, 32, 14, 14), F)), 32)]
+    return e.finish()
+
+
+@pytest.mark.parametrize("home", ["nowhere", "a file"])
+def test_a_cache_that_cannot_be_kept_is_no_error(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TENSORWRIGHT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "a file").write_text("")
+
+    def where() -> Path:
+        if home == "nowhere":
+            raise RuntimeError("Could not determine home directory.")
+        return tmp_path / home
+    monkeypatch.setattr("pathlib.Path.home", where)
+    build(residual(1), options(timing_cache=None, verify=False))
 
 
 def test_two_profiles_make_two_programs() -> None:

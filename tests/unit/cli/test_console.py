@@ -6,10 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tensorwright.cli.console import Console, left, ms, size
-from tensorwright.cli.rivals import Timing, interleaved
+from tensorwright.cli.rivals import Timing, disagreement, interleaved
 
 SRC = Path(__file__).parents[3] / "src"
 
@@ -35,13 +36,20 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys
     with Console().progress("model") as progress:
         progress("tune", 0.5, 3.0)
         time.sleep(0.2)
-    assert "model" not in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "model" in shown.err and "model" not in shown.out
 
 
 def test_interleaved_bursts_pair_up() -> None:
     fast, slow = interleaved([lambda: time.sleep(0.001), lambda: time.sleep(0.004)], seconds=0.1, burst=0.01)
     assert len(fast.bursts) == len(slow.bursts) >= 3 and 2 < fast.ratio(slow) < 6
     assert Timing([1.0, 2.0, 9.0]).median == 2.0
+
+
+def test_an_output_that_the_other_lacks_is_a_disagreement() -> None:
+    ones = np.ones(3, np.float32)
+    assert disagreement({"y": ones}, {"y": ones, "z": ones}) == 0
+    assert disagreement({"y": ones}, {"z": ones}) == float("inf")
 
 
 def test_the_command_as_a_process_ends_with_its_code() -> None:

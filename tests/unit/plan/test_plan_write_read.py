@@ -130,6 +130,13 @@ def test_files_are_readable_like_others(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o666 & ~mask
 
 
+def test_writing_leaves_the_process_as_it_is(tmp_path, monkeypatch):
+    """The umask is everybody's: two threads that change it to read it may leave it changed."""
+    monkeypatch.setattr(os, "umask", None)
+    save(sample(), tmp_path / "sample.plan", key=bytes(32))
+    save(sample(), tmp_path / ("long" * 60 + ".plan"), key=bytes(32))
+
+
 def test_the_same_plan_gives_the_same_file(saved, tmp_path):
     assert save(sample(), tmp_path / "again.plan").read_bytes() == saved.read_bytes()
 

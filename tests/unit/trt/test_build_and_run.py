@@ -283,7 +283,17 @@ def test_builds_that_cannot_be_give_none(log: Log) -> None:
     fails("no outputs", lambda n, c: n.add_input("x", trt.float32, (1,)))
     fails("no optimization profile", lambda n, c: identity(n, (-1, 3)))
     fails("do not broadcast", no_shape)
+    def compatible(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
+        identity(network, (2,))
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+
+    def accelerator(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
+        identity(network, (2,))
+        config.default_device_type = trt.DeviceType.DLA
+
     fails("REFIT", refit)
+    fails("AMPERE_PLUS", compatible)
+    fails("DLA", accelerator)
     fails("axis 1 is 3", wrong_profile)
 
 
@@ -372,6 +382,9 @@ def test_timing_cache_is_filled_and_combined(log: Log) -> None:
     assert content
     other = config.create_timing_cache(b"")
     assert other.combine(cache, ignore_mismatch=False) and json.loads(other.serialize()) == json.loads(content)
+    for strange in (b"no json", b"[1, 2]"):
+        assert not other.combine(config.create_timing_cache(strange), ignore_mismatch=False)
+    assert json.loads(other.serialize()) == json.loads(content)
 
 
 def test_flags_and_pools() -> None:
