@@ -30,6 +30,8 @@ def as_array(x: Any, info: TensorInfo) -> np.ndarray:
 
 def _convert(x: Any, name: str) -> np.ndarray:
     if isinstance(x, np.ndarray):
+        if np.any(getattr(x, "mask", False)):
+            raise InputError(f"input {name!r} has masked elements", try_="fill them first: x.filled(0)")
         return np.asarray(x)
     if hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__"):
         kind = int(x.__dlpack_device__()[0])

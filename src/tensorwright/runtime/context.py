@@ -174,7 +174,7 @@ class Context:
                 if results[number] is None:
                     results[number] = np.empty(*spec)
                 user[where] = address_of(results[number])
-        self._keep_apart(arrays, results, given)
+        self._keep_apart(arrays, given)
         for array, info, buffer in zip(arrays, program.inputs, self._exe.input_buffers, strict=True):
             if buffer is None:
                 opaque[info.name] = array
@@ -195,9 +195,9 @@ class Context:
         return {info.name: x for info, x in zip(program.outputs, results, strict=True)}
 
     @staticmethod
-    def _keep_apart(arrays: list[Any], results: list[Any], given: Mapping[str, np.ndarray]) -> None:
+    def _keep_apart(arrays: list[Any], given: Mapping[str, np.ndarray]) -> None:
         """Outputs given by the user may not overlap each other; inputs that overlap them are copied."""
-        mine = [r for r in results if r is not None and any(r is g or r.base is g for g in given.values())]
+        mine = list(given.values())
         for i, a in enumerate(mine):
             for b in mine[i + 1:]:
                 if np.may_share_memory(a, b):

@@ -148,6 +148,7 @@ def test_torch_tensors_need_no_copy():
 @pytest.mark.parametrize("change, message", [
     ({"a": np.zeros(8)}, r"input 'a' is float64, the engine takes float32(.|\n)*x.astype\('float32'\)"),
     ({"a": np.zeros(8, ">f4")}, "float32 in foreign byte order"),
+    ({"a": np.ma.masked_array(np.zeros(8, "f"), mask=[True] + [False] * 7)}, "masked elements"),
     ({"a": np.zeros((8, 1), "f")}, r"input 'a' has 2 dimensions, the engine takes 1"),
     ({"a": np.zeros(7, "f")}, r"input 'b': dimension 0 \(N\) is 8, but N is 7 in input 'a'"),
     ({"a": [0.0] * 8}, "a list, not an array"),
@@ -196,6 +197,8 @@ def test_overlapping_output_arrays():
         engine.run([random(8)], {"y": memory[:8], "z": memory[4:]})
     engine.run([random(6)], {"y": memory[:6], "z": memory[6:]})
     np.testing.assert_array_equal(memory, np.tile(2 * random(6), 2))
+    twice = Engine(plan_of(buffers[:2], steps[:1], [info("x")], [info("y"), info("y")], [1, 1]))
+    np.testing.assert_array_equal(twice.run([random(6)], {"y": memory[:6]})["y"], 2 * random(6))
     with pytest.raises(InputError, match="no shape before"):
         Engine(hosted()).run([random(4)], {"where": np.empty(4, np.int64)})
 
