@@ -6,7 +6,6 @@ symbol, or a floor division, modulus, minimum or maximum of expressions. Constan
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Union
 
@@ -365,8 +364,3 @@ def identifier(name: str, taken: Iterable[str] = ()) -> str:
     while result in taken:
         result, n = f"{clean}_{n}", n + 1
     return result
-
-
-def gcd_of(x: Dim) -> int:
-    """A number that divides every value x can take (0 for the constant 0)."""
-    return math.gcd(*(k for _, k in x.terms)) if isinstance(x, Expr) else abs(x)

@@ -136,16 +136,6 @@ def reshaped(p: Place, shape: tuple[Dim, ...]) -> Place | None:
     return replace(p, shape=shape, strides=tuple(strides), border=keep)
 
 
-def order_for_reshape(old: tuple[Dim, ...], new: tuple[Dim, ...], wanted: Order) -> Order:
-    """The order of the old axes in which a copy can be viewed as `new` lying in `wanted` order; C order if none can."""
-    groups = reshape_groups(old, new)
-    if groups is None or any(len(theirs) != 1 for _, theirs in groups):
-        return canonical(len(old))
-    parts = {theirs[0]: mine for mine, theirs in groups}
-    order = tuple(a for axis in wanted for a in parts.get(axis, []))
-    return order if len(order) == len(old) else canonical(len(old))
-
-
 def order_of(p: Place) -> Order:
     """Axes by decreasing stride, as far as numbers tell; axes of size 1 and symbolic ties keep their place."""
 

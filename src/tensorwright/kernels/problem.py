@@ -16,7 +16,6 @@ Any dimension given as an expression may be 0 at run time. Kernels never touch m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -118,6 +117,3 @@ class Tactic(Protocol):
 
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
         """Constant input `index` as the kernel wants it. Only called for inputs in Source.packed."""
-
-
-Feeds = Mapping[str, np.ndarray]

@@ -40,7 +40,6 @@ class Engine:
         self._pools: list[list[Context]] = [[] for _ in self._executables]
         self._choices: dict[tuple[Any, ...], int] = {}
         self._only = self._executables[0] if len(self._executables) == 1 else None
-        self._pool = self._pools[0]
         program = self._executables[0].program
         self.inputs: tuple[TensorInfo, ...] = program.inputs
         self.outputs: tuple[TensorInfo, ...] = program.outputs

@@ -9,7 +9,6 @@ from tensorwright.dims import (
     ceildiv,
     evaluate,
     floordiv,
-    gcd_of,
     identifier,
     maximum,
     minimum,
@@ -78,13 +77,6 @@ def test_bounds_contain_every_value(e, n, m):
     low, high = bounds(e, {"N": n, "M": m})
     values = [evaluate(e, {"N": a, "M": b}) for a in range(n[0], n[1] + 1) for b in range(m[0], m[1] + 1)]
     assert low <= min(values) and max(values) <= high
-
-
-@quick
-@given(expressions, environments)
-def test_the_common_divisor_divides(e, env):
-    divisor = gcd_of(e)
-    assert evaluate(e, env) % divisor == 0 if divisor else evaluate(e, env) == 0
 
 
 def test_equal_values_have_one_form():
