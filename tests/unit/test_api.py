@@ -136,6 +136,23 @@ def test_plans_from_another_machine_are_tuned_again(tmp_path: Path, images: np.n
     np.testing.assert_allclose(again(images), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_code_that_is_not_trusted_is_made_again_from_the_recorded_choices(
+        tmp_path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    from tensorwright.builder.tune import Tuner
+    path = tmp_path / "theirs.plan"
+    engine = tensorwright.build(MODEL, shapes={"image": (3, 1, 8, 8)}, timing_cache=False)
+    engine.save(path, bytes(32))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("nothing is timed again")
+    monkeypatch.setattr(Tuner, "_time", refuse)
+    with caplog.at_level(logging.WARNING, "tensorwright"):
+        again = tensorwright.load(path)
+    assert "compiled again for this machine" in caplog.text and "does not trust" in caplog.text
+    assert dict(again.plan.choices) == dict(engine.plan.choices)
+    np.testing.assert_array_equal(again(images), engine(images))
+
+
 def test_plans_of_this_machine_load_as_they_are(tmp_path: Path, images: np.ndarray,
                                                 caplog: pytest.LogCaptureFixture) -> None:
     engine = tensorwright.build(MODEL, shapes={"image": (3, 1, 8, 8)}, threads=1, **QUICK)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..device.cpu import describe
 from ..errors import PlanError
-from ..plan.keys import why_rebuild
+from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan
+from ..targets import CpuSpec
 from .build import rebuild
+from .cache import generator_version
+from .options import BuildOptions
 
 _log = logging.getLogger("tensorwright")
 
@@ -20,11 +23,19 @@ def fit(plan: Plan, *, strict: bool = False, label: str = "the plan",
 
     note    told that, and why, the plan is compiled anew
     """
-    reason = why_rebuild(plan, describe(), strict)
+    cpu = describe()
+    reason = why_rebuild(plan, cpu, strict)
     if reason is None:
         return plan
     if strict:
         raise PlanError(f"the plan does not run here as it is: {reason}", at=label,
                         try_="load it without strict to tune it again, or build it from the model on this machine")
-    note(f"{label} is tuned again for this machine: {reason}")
-    return rebuild(plan)
+    choices = recorded(plan, cpu)
+    note(f"{label} is {'tuned' if choices is None else 'compiled'} again for this machine: {reason}")
+    return rebuild(plan, BuildOptions(replay=choices))
+
+
+def recorded(plan: Plan, cpu: CpuSpec) -> Mapping[str, str] | None:
+    """The choices of a plan that was tuned on this kind of machine by these kernel generators; None of any other."""
+    tuned_here = all(same_code(p.target, cpu.key) for p in plan.programs)
+    return plan.choices if tuned_here and plan.provenance.get("generators") == generator_version() else None
