@@ -17,6 +17,8 @@ from .enums import (
     EngineCapability,
     HardwareCompatibilityLevel,
     NetworkDefinitionCreationFlag,
+    TensorFormat,
+    TensorLocation,
 )
 from .foundation import Closed, IHostMemory, ours
 from .logger import ILogger, say
@@ -78,6 +80,7 @@ class Builder(Closed):
         """Whether shapes and profiles fit; the build itself may still fail."""
         try:
             check_wishes(config, self.logger)
+            check_memory(network)
             config._made_profiles(network._finish())
         except TensorwrightError as error:
             say(self.logger, ILogger.ERROR, str(error))
@@ -133,6 +136,17 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
 
 
+def check_memory(network: INetworkDefinition) -> None:
+    """UnsupportedError for inputs and outputs that may not be dense in C order, or are to lie apart from the others."""
+    for tensor in (*network._inputs, *network._outputs):
+        if not int(tensor.allowed_formats) >> int(TensorFormat.LINEAR) & 1:
+            raise UnsupportedError(f"tensor {tensor.name!r} does not allow {TensorFormat.LINEAR}, the only format in "
+                                   "this version", try_="tensor.allowed_formats |= 1 << int(TensorFormat.LINEAR)")
+        if tensor.location is not TensorLocation.DEVICE:
+            raise UnsupportedError(f"tensor {tensor.name!r} is to be at {tensor.location}: only DEVICE is in this "
+                                   "version, and means the host's memory on a CPU")
+
+
 def check_precisions(network: INetworkDefinition) -> None:
     """UnsupportedError for a layer that must compute in another floating-point type than its input's."""
     for layer in network:
@@ -149,6 +163,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
     check_wishes(config, logger)
     if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
         check_precisions(network)
+    check_memory(network)
     records = network._finish()
     profiles = config._made_profiles(records)
     for profile in config._profiles:

@@ -291,6 +291,16 @@ def test_builds_that_cannot_be_give_none(log: Log) -> None:
         identity(network, (2,))
         config.default_device_type = trt.DeviceType.DLA
 
+    def packed(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
+        identity(network, (2,))
+        network.get_input(0).allowed_formats = 1 << int(trt.TensorFormat.CHW4)
+
+    def on_host(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
+        identity(network, (2,))
+        network.get_output(0).location = trt.TensorLocation.HOST
+
+    fails("LINEAR", packed)
+    fails("HOST", on_host)
     fails("REFIT", refit)
     fails("AMPERE_PLUS", compatible)
     fails("DLA", accelerator)
