@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
-from .errors import UnsupportedError
+from .errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,9 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
     from .builder.profiles import fixed_shapes, names_dimensions, profiles_of
     from .dims import identifier
     from .ir import Network
+    if shapes is not None and not isinstance(shapes, Mapping):
+        raise InputError(f"shapes is a {type(shapes).__name__}, not a mapping from inputs to shapes",
+                         given=repr(shapes)[:80], try_='shapes={"image": (1, 3, 224, 224)}')
     shapes = dict(shapes or {})
     if isinstance(model, Network):
         network = model

@@ -38,9 +38,20 @@ _log = logging.getLogger("tensorwright")
 def build(network: Network, options: BuildOptions | None = None) -> Plan:
     """Compile a network for this machine.
 
-    Raises BuildError when a symbol has no range or no kernel is left, VerificationError when the result is wrong.
+    Raises BuildError when a symbol has no range, no kernel is left or the memory is not enough, VerificationError when
+    the result is wrong.
     """
     options = options or BuildOptions()
+    try:
+        return _build(network, options)
+    except MemoryError as error:
+        ranges = [f"{n} {lo}..{hi}, best at {best}" for p in options.profiles for n, (lo, best, hi) in p.ranges]
+        raise BuildError(f"the build needs more memory than there is: {error or 'allocation failed'}", at=network.name,
+                         ranges="; ".join(ranges) or "none, all shapes are fixed",
+                         try_="give smaller shapes, or build on a machine with more memory") from error
+
+
+def _build(network: Network, options: BuildOptions) -> Plan:
     begin = time.perf_counter()
     say = options.progress or (lambda phase, fraction, eta: None)
     profiles = check_profiles(network, options.profiles)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
+from ..device.team import check_threads
+from ..errors import InputError
 from ..plan.records import Profile
 
 #: called with (phase, fraction of the phase done 0..1, seconds the phase will still take or None)
@@ -40,3 +43,11 @@ class BuildOptions:
     seed: int = 0
     feeds: Mapping[str, object] | None = None
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        """InputError for numbers that no build can keep to."""
+        check_threads(self.threads)
+        for name, meaning in ("tune_budget", "a time in seconds, 0 or more"), ("tolerance", "a number, 0 or more"):
+            given = getattr(self, name)
+            if given is not None and not (isinstance(given, Real) and float(given) >= 0):
+                raise InputError(f"{name} is {given!r}, not {meaning}", try_=f"leave {name} out, or give {meaning}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
@@ -19,6 +20,9 @@ ShapeRange = Union[Shape, Sequence[Shape], Sequence[Sequence[Shape]]]
 
 Range = tuple[int, int, int]
 
+#: Greatest size of a dimension: more elements than any machine addresses.
+LARGEST = 1 << 47
+
 #: Ranges of dynamic dimensions when the user gives none: of axis 0, and of the others.
 DEFAULT_BATCH = (1, 1, 8)
 DEFAULT_OTHER = (1, 64, 512)
@@ -33,13 +37,13 @@ def ranges_of(name: str, given: ShapeRange) -> list[tuple[tuple[int, ...], ...]]
         if isinstance(given, Sequence) and not given:
             return [((), (), ())]
         if depth == 1:
-            shape = tuple(int(d) for d in given)     # type: ignore[arg-type]
-            return [(shape, shape, shape)]
+            shape = tuple(operator.index(d) for d in given)   # type: ignore[arg-type]
+            return [(_sizes(name, shape),) * 3]
         triples = [given] if depth == 2 else list(given) if depth == 3 else None
         if triples is None:
             raise TypeError
         nested: Any = triples
-        result = [tuple(tuple(int(d) for d in shape) for shape in triple) for triple in nested]
+        result = [tuple(tuple(operator.index(d) for d in shape) for shape in triple) for triple in nested]
     except (TypeError, ValueError):
         raise InputError(f"shapes of {name!r}: {given!r} is neither a shape nor (min, opt, max) shapes",
                          try_='shapes={"image": (1, 3, 224, 224)} or {"image": ((1, 3, 224, 224), (4, ...), (8, ...))}'
@@ -47,9 +51,19 @@ def ranges_of(name: str, given: ShapeRange) -> list[tuple[tuple[int, ...], ...]]
     for triple in result:
         if len(triple) != 3 or len({len(shape) for shape in triple}) != 1:
             raise InputError(f"shapes of {name!r}: min, opt and max must be three shapes of one rank, not {triple}")
-        if any(not 0 <= lo <= opt <= hi for lo, opt, hi in zip(*triple, strict=True)):
+        for shape in triple:
+            _sizes(name, shape)
+        if any(not lo <= opt <= hi for lo, opt, hi in zip(*triple, strict=True)):
             raise InputError(f"shapes of {name!r}: min ≤ opt ≤ max does not hold in {triple}")
     return result
+
+
+def _sizes(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape, when arrays can have it."""
+    if wrong := [d for d in shape if not 0 <= d <= LARGEST]:
+        raise InputError(f"shapes of {name!r}: {wrong[0]} is not a size", shape=shape,
+                         try_=f"give whole numbers from 0 to {LARGEST}")
+    return shape
 
 
 def dimension_ranges(name: str, given: Any) -> list[Range]:
@@ -59,13 +73,13 @@ def dimension_ranges(name: str, given: Any) -> list[Range]:
     """
     try:
         if isinstance(given, int):
-            return [(given, given, given)]
+            given = (given, given, given)
         if all(isinstance(x, int) for x in given):
             triples = [given]
         else:
             triples = [given] if all(len(x) == 1 and isinstance(x[0], int) for x in given) else list(given)
         result = [tuple(x if isinstance(x, int) else int(x[0]) for x in triple) for triple in triples]
-        if result and all(len(t) == 3 and 0 <= t[0] <= t[1] <= t[2] for t in result) \
+        if result and all(len(t) == 3 and 0 <= t[0] <= t[1] <= t[2] <= LARGEST for t in result) \
                 and all(isinstance(x, int) or len(x) == 1 for t in triples for x in t):
             return result                                # type: ignore[return-value]
     except (TypeError, ValueError, IndexError):

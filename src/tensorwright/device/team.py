@@ -13,9 +13,10 @@ import threading
 import time
 import warnings
 from ctypes import addressof, c_char, c_int64, c_void_p
+from numbers import Integral
 
 from .. import settings
-from ..errors import DeviceError
+from ..errors import DeviceError, InputError
 from . import cpu, driver
 from .team_code import MAX_THREADS, TEAM_BYTES
 
@@ -128,6 +129,15 @@ _making = threading.Lock()
 def default_threads() -> int:
     """TENSORWRIGHT_THREADS, else the cores this process may use."""
     return min(settings.threads() or cpu.usable_cores(), MAX_THREADS)
+
+
+def check_threads(threads: int | None) -> None:
+    """InputError unless a team can have this size; None stands for the default."""
+    if threads is None:
+        return
+    if not isinstance(threads, Integral) or not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"threads is {threads!r}, not a whole number from 1 to {MAX_THREADS}",
+                         cores=cpu.usable_cores(), try_="leave it out to use all cores")
 
 
 def team(threads: int = 1) -> Team:

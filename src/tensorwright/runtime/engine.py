@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..device import cpu as device
+from ..device.team import check_threads
 from ..errors import InputError, PlanError
 from ..plan.inspect import as_json, as_text
 from ..plan.keys import same_code, why_rebuild
@@ -30,6 +31,7 @@ class Engine:
     """
 
     def __init__(self, plan: Plan, threads: int | None = None) -> None:
+        check_threads(threads)
         spec = device.describe()
         if reason := why_rebuild(plan, spec):
             raise PlanError(f"the plan cannot run here as it is: {reason}", at=plan.name,
