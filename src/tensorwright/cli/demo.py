@@ -51,7 +51,9 @@ def digits(options: argparse.Namespace, console: Console) -> bool:
     from ..api import compile_plan
     from ..runtime import Engine
     data = resources.files("tensorwright") / "data"
-    model, test = (data / "digits.onnx").read_bytes(), np.load((data / "digits_test.npz").open("rb"))
+    model = (data / "digits.onnx").read_bytes()
+    with (data / "digits_test.npz").open("rb") as file:
+        test = dict(np.load(file))
     console.say("Handwritten digits: a residual network trained by this project")
     begin = time.perf_counter()
     with console.progress("digits") as progress:

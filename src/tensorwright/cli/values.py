@@ -34,7 +34,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
                        help="keep timings there instead of the user's cache")
     group.add_argument("--no-timing-cache", action="store_true", help="neither use nor keep timings")
     group.add_argument("--no-verify", action="store_true", help="do not compare the result with the reference")
-    group.add_argument("--tolerance", type=float, metavar="X",
+    group.add_argument("--tolerance", type=tolerance, metavar="X",
                        help="largest error allowed, relative to each output's largest value (default: by precision)")
     group.add_argument("--precision", default="fp32", help="fp32, the only one in this version")
     group.add_argument("--device", default="cpu", help="cpu, the only one in this version")
@@ -66,6 +66,21 @@ def seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a time in seconds")
     return value
+
+
+def tolerance(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not an error that can be allowed")
+    return value
+
+
+def folder_for(folder: Path, try_: str) -> None:
+    """InputError unless files can be written there. To be asked before the work, not after it."""
+    what = "is not there" if not folder.exists() else "is not a folder" if not folder.is_dir() else \
+        "cannot be written to" if not os.access(folder, os.W_OK | os.X_OK) else ""
+    if what:
+        raise InputError(f"the folder for the result {what}", at=str(folder), try_=try_)
 
 
 def shapes(given: Iterable[str]) -> dict[str, ShapeRange]:
@@ -118,6 +133,9 @@ def load_inputs(given: Iterable[str]) -> dict[str, np.ndarray]:
         path = Path(file)
         try:
             content = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise InputError(f"cannot read the array: {error.strerror or error}", at=str(path),
+                             try_="check the path after --input") from None
         except (ValueError, EOFError) as error:
             raise InputError(f"{path} holds no NumPy array: {error}",
                              try_="save it with numpy.save or numpy.savez") from None
@@ -126,7 +144,8 @@ def load_inputs(given: Iterable[str]) -> dict[str, np.ndarray]:
                 raise UsageError(f"--input {part}: say which input it is for: NAME={part}")
             arrays[name] = content
         else:
-            members = {k: content[k] for k in content.files}
+            with content:
+                members = {k: content[k] for k in content.files}
             if name and name not in members:
                 raise InputError(f"{path} has no array {name!r}", arrays=", ".join(members))
             arrays.update({name: members[name]} if name else members)
@@ -137,6 +156,9 @@ def fitting(arrays: Mapping[str, np.ndarray], inputs: Sequence[TensorInfo], cons
     """The arrays as the engine takes them: float64 to float32 and other exact conversions, with a note."""
     import numpy as np
     fitted = dict(arrays)
+    if unknown := [name for name in arrays if all(info.name != name for info in inputs)]:
+        raise InputError(f"there is no input {unknown[0]!r}", inputs=", ".join(info.name for info in inputs),
+                         try_="give --input the name of one of these")
     for info in inputs:
         array = fitted.get(info.name)
         if array is None or info.dtype is None or array.dtype == info.dtype.numpy or array.dtype.kind in "OUS":
