@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from functools import cache
@@ -18,6 +19,7 @@ from ..kernels.problem import Problem
 from ..targets import CpuSpec
 
 FORMAT = 1
+_log = logging.getLogger("tensorwright")
 
 
 @cache
@@ -64,7 +66,7 @@ class TimingCache:
         self.changed = True
 
     def save(self) -> None:
-        """Write what was learned; a folder that cannot be written is not an error."""
+        """Write what was learned; a folder that cannot be written is a warning in the log, not an error."""
         if self.path is None or not self.changed:
             return
         scopes = self._read()
@@ -80,7 +82,9 @@ class TimingCache:
                 os.replace(temporary, self.path)
             finally:
                 Path(temporary).unlink(missing_ok=True)
-        except OSError:
+        except OSError as error:
+            _log.warning("timings are not kept in %s: %s. Later builds will time these kernels again.", self.path,
+                         error.strerror or error)
             return
         self.changed = False
 

@@ -57,6 +57,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     model = options.file if is_model(options.file) else options.model
     if names and model is None:
         raise UsageError("--vs needs the model that the plan was built from: --model FILE.onnx")
+    for name in names:
+        rivals.check_installed(name)                     # before the build, which takes longer
     if options.batch is not None:
         options.shapes = [*options.shapes, *batch_shapes(options)]
     plan = plan_of(options.file, options, console)

@@ -6,8 +6,8 @@ import argparse
 import time
 from pathlib import Path
 
-from .console import OK, Console, size
-from .values import add_build_arguments, build_options
+from .console import OK, Console, UsageError, size
+from .values import add_build_arguments, build_options, folder_for
 
 HELP = "compile, tune and verify a model; write a plan"
 DESCRIPTION = """Compile an ONNX model for this machine. Kernels for its layers are generated and timed, the fastest are
@@ -30,6 +30,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from ..api import compile_plan
     from ..runtime.store import save
     output = options.output or options.model.with_suffix(".plan")
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder: give the plan's file name, {output / 'model.plan'}")
+    folder_for(output.parent, "make the folder, or give another place with -o")
     begin = time.perf_counter()
     with console.progress(options.model.name) as progress:
         plan = compile_plan(options.model, progress=progress, name=options.name, **build_options(options))

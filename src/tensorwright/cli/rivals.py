@@ -59,10 +59,18 @@ RIVALS: dict[str, Callable[[Any, Mapping[str, np.ndarray], int], Rival]] = {
     "onnxruntime": onnxruntime, "openvino": openvino}
 
 
-def load(name: str, model: bytes | str, feeds: Mapping[str, np.ndarray], threads: int) -> Rival:
-    """UnsupportedError when it is not installed, or refuses the model."""
+def check_installed(name: str) -> None:
+    """InputError for a runtime nobody has heard of, UnsupportedError for one that is not installed."""
+    from importlib.util import find_spec
     if name not in RIVALS:
         raise InputError(f"nothing is known of a runtime {name!r}", known=", ".join(RIVALS))
+    if find_spec(name) is None:
+        raise UnsupportedError(f"{name} is not installed", try_=f"pip install {name}")
+
+
+def load(name: str, model: bytes | str, feeds: Mapping[str, np.ndarray], threads: int) -> Rival:
+    """UnsupportedError when it is not installed, or refuses the model."""
+    check_installed(name)
     try:
         return RIVALS[name](model, feeds, threads)
     except ImportError:

@@ -6,8 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
+from ..errors import InputError
 from .console import OK, Console, UsageError, ms
-from .values import add_build_arguments, fitting, load_inputs, plan_of, random_inputs, whole
+from .values import add_build_arguments, fitting, folder_for, load_inputs, plan_of, random_inputs, whole
 
 HELP = "run a plan or a model on arrays"
 DESCRIPTION = """Run a plan (or a model, which is built first) on arrays from files, and show or save what comes out."""
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     import numpy as np
 
     from ..runtime import Engine
+    if options.output_dir is not None:
+        make_folder(options.output_dir)
     plan = plan_of(options.plan, options, console, strict=options.strict)
     engine = Engine(plan, threads=options.threads)
     if options.profile >= len(engine.profiles):
@@ -58,7 +61,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
             if array is None:
                 console.note(f"note: output {name!r} is not an array and is not saved")
                 continue
-            options.output_dir.mkdir(parents=True, exist_ok=True)
             file = options.output_dir / f"{name.replace('/', '_')}.npy"
             np.save(file, array)
             shown[name]["file"] = str(file)
@@ -66,6 +68,16 @@ def run(options: argparse.Namespace, console: Console) -> int:
     console.say(f"  {ms(took)} on {engine.threads} thread{'s' if engine.threads != 1 else ''}")
     console.result(outputs=shown, seconds=took, threads=engine.threads)
     return OK
+
+
+def make_folder(folder: Path) -> None:
+    """So that a place that cannot be written to is known before anything runs."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder for the outputs: {error.strerror or error}", at=str(folder),
+                         try_="give another folder with --output-dir") from None
+    folder_for(folder, "give another folder with --output-dir")
 
 
 def describe(value: object) -> tuple[str, str, str, str, str]:

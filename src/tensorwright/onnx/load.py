@@ -196,7 +196,7 @@ def load_model(model: str | os.PathLike[str] | bytes | Any, base_dir: str | os.P
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise ModelError(f"{path.name!r} is {'not a file' if path.exists() else 'not there'}", at=str(path))
+            raise ModelError(f"{path.name or '.'!r} is {'not a file' if path.exists() else 'not there'}", at=str(path))
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise ModelError(f"the file has {size} bytes; an ONNX file has at most {LARGEST_FILE}", at=path.name,
                              try_="save it with external data: onnx.save(model, path, save_as_external_data=True)")
