@@ -54,3 +54,17 @@ def test_shapes_larger_than_the_memory() -> None:
     with pytest.raises(BuildError, match="more memory than there is") as caught:      # more than addresses reach
         tensorwright.build(product(), timing_cache=False, shapes={"x": (10**13, 4)})
     assert caught.value.try_ and caught.value.at == ["product"]
+
+
+def test_tensors_of_no_device() -> None:
+    class Shapeless:
+        def __dlpack__(self, **options: object) -> object:
+            raise AssertionError("the device is asked for first")
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            raise ValueError("Unknown device type meta for Dlpack")
+
+    engine = tensorwright.build(product(), tune_budget=0, shapes={"n": 2})
+    with pytest.raises(InputError, match=r"input 'x', a Shapeless, cannot be read.*meta") as caught:
+        engine(Shapeless())
+    assert caught.value.try_

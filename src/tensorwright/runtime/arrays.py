@@ -34,11 +34,11 @@ def _convert(x: Any, name: str) -> np.ndarray:
             raise InputError(f"input {name!r} has masked elements", try_="fill them first: x.filled(0)")
         return np.asarray(x)
     if hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__"):
-        kind = int(x.__dlpack_device__()[0])
-        if kind not in _CPU:
-            raise InputError(f"input {name!r} is a {type(x).__name__} on a device (DLPack device type {kind})",
-                             try_="copy it to the CPU first")
         try:
+            kind = int(x.__dlpack_device__()[0])
+            if kind not in _CPU:
+                raise InputError(f"input {name!r} is a {type(x).__name__} on a device (DLPack device type {kind})",
+                                 try_="copy it to the CPU first")
             return np.from_dlpack(x)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"input {name!r}, a {type(x).__name__}, cannot be read through DLPack: {error}",
