@@ -98,7 +98,8 @@ def write(path: str | os.PathLike[str], drafts: Sequence[Draft]) -> None:
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
-        raise PlanError(f"cannot write beside {path}: {error.strerror}", at=str(path)) from None
+        raise PlanError(f"cannot write beside {path}: {error.strerror}", at=str(path),
+                        try_="give a place in a folder that exists and can be written to") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(header + table)
@@ -142,7 +143,8 @@ class Container:
                     raise PlanError(f"the file has {size} bytes, a plan's header has {HEADER.size}")
                 self.memory = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise PlanError(f"cannot read the file: {error}", at=self.path) from None
+            raise PlanError(f"cannot read the file: {error}", at=self.path,
+                            try_="check the path; wright build MODEL.onnx -o PLAN makes a plan") from None
         except PlanError as error:
             raise error.located(self.path) from None
         self.sections: dict[str, Section] = self._table(size)

@@ -12,6 +12,8 @@ from tensorwright.builder.cache import TimingCache
 from tensorwright.cli.console import BAD_INPUT, CANNOT, USAGE
 from tensorwright.cli.main import main
 from tensorwright.device import cpu
+from tensorwright.errors import PlanError
+from tensorwright.plan import container
 
 DATA = resources.files("tensorwright") / "data"
 
@@ -73,3 +75,14 @@ def test_timings_that_cannot_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 def test_a_model_that_is_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'.' is not a file" in refused(capsys, BAD_INPUT, "build", ".", "-o", "unused.plan")
+
+
+def test_plans_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = refused(capsys, BAD_INPUT, "inspect", tmp_path / "missing.plan")
+    assert "cannot read the file" in err and "  at " in err and "  try  check the path" in err
+
+
+def test_plans_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="cannot write beside") as caught:
+        container.write(tmp_path / "nowhere" / "x.plan", [])
+    assert caught.value.at and caught.value.try_
