@@ -16,6 +16,7 @@ from .enums import (
     DeviceType,
     EngineCapability,
     HardwareCompatibilityLevel,
+    MemoryPoolType,
     NetworkDefinitionCreationFlag,
     TensorFormat,
     TensorLocation,
@@ -100,6 +101,8 @@ class Builder(Closed):
         return None if plan is None else ICudaEngine(plan, self.logger)
 
     def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan | None:
+        if self.max_threads != 1:
+            say(self.logger, ILogger.WARNING, "Builder.max_threads has no effect: kernels are compiled on one thread")
         try:
             return built(network, config, self.logger)
         except TensorwrightError as error:
@@ -134,6 +137,11 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
     for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8):
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
+    for wish, made in (("avg_timing_iterations", config.avg_timing_iterations != 1),
+                       ("max_aux_streams", config.max_aux_streams != 0),
+                       ("extra_memory_target", any(p.extra_memory_target != 1.0 for p in config._profiles))):
+        if made:
+            say(logger, ILogger.WARNING, f"{wish} has no effect on a CPU")
 
 
 def check_memory(network: INetworkDefinition) -> None:
@@ -155,6 +163,15 @@ def check_precisions(network: INetworkDefinition) -> None:
                 and all(ours(t).is_float for t in (layer.precision, first.dtype)):
             raise UnsupportedError(f"layer {layer.name!r} must compute in {layer.precision}, not {first.dtype}",
                                    try_="add_cast, or clear BuilderFlag.OBEY_PRECISION_CONSTRAINTS")
+
+
+def check_workspace(plan: Plan, config: IBuilderConfig, logger: ILogger) -> None:
+    """A log entry when a context's memory exceeds the workspace limit, which TensorRT means for scratch memory only."""
+    limit = config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
+    for k, program in enumerate(plan.programs):
+        if program.arena_bytes > limit:
+            say(logger, ILogger.WARNING, f"profile {k} needs {program.arena_bytes} bytes for intermediate values and "
+                f"scratch memory, more than the workspace limit of {limit}, which does not bound them here")
 
 
 def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) -> Plan:
@@ -189,6 +206,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
                 progress.finish()
         if config._cache is not None and isinstance(cache, Path) and cache.is_file():
             config._cache._content = cache.read_bytes()
+    check_workspace(plan, config, logger)
     from .engine import VERBOSITY
     return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name})
 

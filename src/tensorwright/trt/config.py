@@ -92,7 +92,7 @@ def merged(first: dict, second: dict | None = None) -> dict:
 
 
 class IBuilderConfig(Closed):
-    """Options of a build. Unknown or unsupported wishes are refused when the build starts, with a log entry."""
+    """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
     def __init__(self) -> None:
         self.reset()

@@ -64,6 +64,9 @@ class Runtime(Closed):
         from ..device.cpu import describe
         from ..plan.keys import why_rebuild
         from ..runtime import store
+        if self.max_threads != 1:
+            say(self.logger, ILogger.WARNING, "Runtime.max_threads has no effect; TENSORWRIGHT_THREADS bounds an "
+                "engine's threads")
         try:
             with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:
                 path = Path(folder) / "engine.plan"

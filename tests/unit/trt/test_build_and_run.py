@@ -417,6 +417,21 @@ def test_a_permitted_precision_is_noted_not_used(log: Log) -> None:
     assert any(severity is trt.Logger.WARNING and "FP16" in msg for severity, msg in log.lines)
 
 
+def test_wishes_without_effect_are_noted(log: Log) -> None:
+    builder = trt.Builder(log)
+    builder.max_threads = 2
+    config = quick(builder)
+    config.avg_timing_iterations, config.max_aux_streams = 4, 1
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 16)
+    plan = builder.build_serialized_network(small(builder), config)
+    runtime = trt.Runtime(log)
+    runtime.max_threads = 3
+    assert plan and runtime.deserialize_cuda_engine(plan)
+    notes = [msg for severity, msg in log.lines if severity is trt.Logger.WARNING]
+    for wish in ("Builder.max_threads", "avg_timing_iterations", "max_aux_streams", "workspace", "Runtime.max_threads"):
+        assert any(wish in msg for msg in notes), wish
+
+
 def convolve(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, C, H, W) with (K, C, 5, 5), no padding: a sum over window positions."""
     p = x.shape[2] - 4
