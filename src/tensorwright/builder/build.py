@@ -175,7 +175,7 @@ class Compiler:
             f"{worst.tolerance:.0e}",
             at=original.name,
             shapes=dict(worst.shapes),
-            note=worst.note,
+            **({"note": worst.note} if worst.note else {}),
             layer=where.text,
             try_="report this; or build with a larger tolerance if it is acceptable",
         )
