@@ -2,6 +2,7 @@
 
 from . import expr
 from .attention import Attention
+from .chain import Chain
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
 from .fused import Fused
@@ -20,7 +21,7 @@ from .scan import CumProd, CumSum, TopK
 from .scatter import ScatterElements, ScatterND
 from .softmax import Softmax
 
-__all__ = ["ArgReduce", "Attention", "Concat", "ConvTranspose", "Convolution", "CumProd", "CumSum", "Expand", "Fill",
-           "Fused", "Gather", "GatherElements", "GatherND", "Host", "Iota", "MatMul", "Normalize", "Pad", "Pointwise",
-           "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "ScatterElements", "ScatterND", "ShapeVector", "Slice",
-           "Softmax", "TopK", "Transpose", "expr", "host_node"]
+__all__ = ["ArgReduce", "Attention", "Chain", "Concat", "ConvTranspose", "Convolution", "CumProd", "CumSum", "Expand",
+           "Fill", "Fused", "Gather", "GatherElements", "GatherND", "Host", "Iota", "MatMul", "Normalize", "Pad",
+           "Pointwise", "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "ScatterElements", "ScatterND",
+           "ShapeVector", "Slice", "Softmax", "TopK", "Transpose", "expr", "host_node"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ir import OpaqueType, TensorType
 from .attention import Attention
+from .chain import Chain
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
 from .expr import Apply, Const, In
@@ -26,6 +27,6 @@ from .softmax import Softmax
 #: name → class: what ir.codec may write and read.
 REGISTRY: dict[str, type] = {cls.__name__: cls for cls in (
     TensorType, OpaqueType, In, Const, Apply,
-    ArgReduce, Attention, Concat, Convolution, ConvTranspose, CumProd, CumSum, Expand, Fill, Fused, Gather,
+    ArgReduce, Attention, Chain, Concat, Convolution, ConvTranspose, CumProd, CumSum, Expand, Fill, Fused, Gather,
     GatherElements, GatherND, Host, Iota, MatMul, Normalize, Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize,
     ScatterElements, ScatterND, ShapeVector, Slice, Softmax, TopK, Transpose)}
