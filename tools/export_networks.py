@@ -16,7 +16,7 @@ import torch
 from torch.export import Dim
 
 from tools.light import strip
-from tools.networks import detector, text, vision
+from tools.networks import detector, mobile, text, vision
 
 FOLDER = Path(__file__).parents[1] / "tests" / "networks" / "models"
 
@@ -91,6 +91,8 @@ def tagger() -> None:
 EXPORTS: dict[str, Callable[[], None]] = {
     "mobilenet_v2": lambda: image("mobilenet_v2", vision.MobileNetV2()),
     "efficientnet_b0": lambda: image("efficientnet_b0", vision.EfficientNetB0()),
+    "mobilenet_v3_large": lambda: image("mobilenet_v3_large", mobile.MobileNetV3Large()),
+    "regnety_400mf": lambda: image("regnety_400mf", mobile.RegNetY400MF()),
     "vit_b16": lambda: image("vit_b16", vision.ViT()),
     "yolov8n": lambda: image("yolov8n", detector.Detector(320), 320),
     "bert_base": bert,

@@ -48,6 +48,8 @@ ZOO: dict[str, Network] = {
     },
     "mobilenet_v2": _ours("mobilenet_v2"),
     "efficientnet_b0": _ours("efficientnet_b0"),
+    "mobilenet_v3_large": _ours("mobilenet_v3_large"),
+    "regnety_400mf": _ours("regnety_400mf"),
     "vit_b16": _ours("vit_b16"),
     "yolov8n": _ours("yolov8n"),
     "bert_base": _ours("bert_base", {"tokens": 128}, {"ids": 30522, "mask": 2}),

@@ -9,9 +9,19 @@ from torch import Tensor, nn
 
 
 def conv_bn(
-    c: int, k: int, size: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU6
+    c: int,
+    k: int,
+    size: int,
+    stride: int = 1,
+    groups: int = 1,
+    act: type[nn.Module] | None = nn.ReLU6,
+    dilation: int = 1,
 ) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(c, k, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(k)]
+    pad = size // 2 * dilation
+    layers: list[nn.Module] = [
+        nn.Conv2d(c, k, size, stride, pad, dilation, groups, bias=False),
+        nn.BatchNorm2d(k),
+    ]
     return nn.Sequential(*layers, *([act()] if act else []))
 
 
