@@ -102,6 +102,14 @@ def test_other_types(dtype: str) -> None:
     assert check(problem_of(op, 2, 6, 22, (9, 8), (3, 2), dtype=dtype), convolution.tactics, tolerance=1e-12)
 
 
+@pytest.mark.parametrize("k, groups, dtype", [(24, 1, "float32"), (21, 1, "float32"), (40, 1, "float32"),
+                                              (68, 2, "float32"), (24, 1, "float64"), (5, 1, "float64")])
+def test_half_of_the_last_vector(k: int, groups: int, dtype: str) -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), groups)
+    problem = problem_of(op, 2, 6, k, (5, 6), (3, 3), extras=3 if dtype == "float32" else 0, dtype=dtype, pixel_y=k + 3)
+    assert check(problem, convolution.tactics, cpus=HERE, tolerance=3e-6 if dtype == "float32" else 1e-12)
+
+
 DEPTHWISE = [(16, (1, 1), (3, 3), (7, 7)), (19, (2, 2), (3, 3), (9, 11)), (70, (1, 1), (5, 5), (6, 9)),
              (33, (1, 2), (7, 3), (9, 8)), (5, (1, 1), (3, 3), (1, 1)), (260, (1, 1), (3, 3), (7, 7))]
 

@@ -34,6 +34,14 @@ class Tile:
     prefetch: int = 0
     mixed: int = 0
 
+    def width(self, j: int) -> int:
+        """Lanes of vector j: where at most half of the last one exists, half a vector does (and half of that, ...)."""
+        lanes = self.lanes
+        if self.valid is not None and self.valid >= 0:
+            while lanes > 4 and self.valid - j * self.lanes <= lanes // 2:
+                lanes //= 2
+        return lanes
+
     def name(self, symbol: str) -> str:
         tail = "" if self.valid is None else "m"
         return f"{symbol}_tile{self.rows}x{self.columns}x{self.nr}{tail}"
@@ -57,7 +65,8 @@ class _Writer:
     def __init__(self, c: Contraction, t: Tile, f: Function, d: Dims, cpu: CpuSpec) -> None:
         self.c, self.t, self.f, self.d, self.cpu = c, t, f, d, cpu
         self.scalar = SCALAR[c.dtype]
-        self.type = vector(self.scalar, t.lanes)
+        self.type = vector(self.scalar, t.width(0))
+        self.types = [vector(self.scalar, t.width(j)) for j in range(t.nr)]
         self.size = c.dtype.itemsize
         rows, columns = c.pixels[-2:]
         self.places = [(r, q) for r in range(t.rows) for q in range(t.columns)]
@@ -72,12 +81,13 @@ class _Writer:
             return None
         if t.valid < 0:
             return self.f.tail_mask(t.lanes, self.f.sub("%valid", j * t.lanes))
-        return None if t.valid >= (j + 1) * t.lanes else self.f.tail_mask(t.lanes, t.valid - j * t.lanes)
+        valid, width = t.valid - j * t.lanes, t.width(j)
+        return None if valid >= width else self.f.tail_mask(width, valid)
 
     def write(self) -> Function:
         f, t = self.f, self.t
-        starts = [f.const(self.type, 0) if self.c.args[2] is None else
-                  load(f, self.type, f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
+        starts = [f.const(self.types[j], 0) if self.c.args[2] is None else
+                  load(f, self.types[j], f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
         state = self._nest(0, ["%a", "%b", "%next", *(starts * len(self.places))])
         values = state[3:]
         for i, (r, q) in enumerate(self.places):
@@ -96,7 +106,7 @@ class _Writer:
             return self._steps(count, stride, state)
         turn = next(u for u in range(self.t.unroll, 0, -1) if (isinstance(count, int) and count % u == 0) or u == 1)
         turn = turn if innermost else 1
-        types = ["ptr"] * 3 + [self.type] * (len(state) - 3)
+        types = ["ptr"] * 3 + self.types * len(self.places)
         with f.reduce_loop(f"k{level}_", 0, self.d(count), list(zip(types, state, strict=True)),
                            step=turn) as (_, now, following):
             if innermost:
@@ -113,16 +123,17 @@ class _Writer:
         row = self.d(self.step_b)
         for u in range(count):
             line = f.at(b, f.mul(u, row))
-            bs = [load(f, self.type, f.at(line, j * t.lanes * self.size), None if t.packed else self.masks[j])
+            bs = [load(f, self.types[j], f.at(line, j * t.lanes * self.size), None if t.packed else self.masks[j])
                   for j in range(t.nr)]
             if t.prefetch and u % t.prefetch == 0:
                 f.prefetch(following, locality=2)
                 following = f.at(following, 64)
             base = f.at(a, f.mul(u, self.d(stride * self.size)))
             for i, offset in enumerate(self.offsets):
-                x = f.splat(self.type, f.load(self.scalar, f.at(base, offset)))
-                for j in range(t.nr):
-                    acc[i * t.nr + j] = f.fma(self.type, x, bs[j], acc[i * t.nr + j])
+                x = f.load(self.scalar, f.at(base, offset))
+                spread = {type_: f.splat(type_, x) for type_ in dict.fromkeys(self.types)}
+                for j, type_ in enumerate(self.types):
+                    acc[i * t.nr + j] = f.fma(type_, spread[type_], bs[j], acc[i * t.nr + j])
         return [a, f.at(b, f.mul(count, row)), following, *acc]
 
     def _mixed_steps(self, state: list[str]) -> list[str]:
@@ -140,7 +151,7 @@ class _Writer:
 
     # epilogue and store ---------------------------------------------------------------------------------------------
     def _finish(self, value: str, r: int, q: int, j: int) -> None:
-        f, c, t, first = self.f, self.c, self.t, j * self.t.lanes
+        f, c, lanes, first = self.f, self.c, self.t.width(j), j * self.t.lanes
         rows, columns = c.pixels[-2:]
 
         def at(pointer: str, row: Dim, column: Dim, along: Dim, size: int) -> str:
@@ -151,5 +162,5 @@ class _Writer:
         value = apply_epilogue(
             f, c.epilogue, value, extras,
             lambda i: at(f"%e{i}", rows.extras[i], columns.extras[i], extras[i][1], extras[i][0].itemsize),
-            t.lanes, self.masks[j], self.cpu)
-        store(f, c.out, t.lanes, value, at("%y", rows.y, columns.y, 1, c.out.itemsize), self.masks[j])
+            lanes, self.masks[j], self.cpu)
+        store(f, c.out, lanes, value, at("%y", rows.y, columns.y, 1, c.out.itemsize), self.masks[j])

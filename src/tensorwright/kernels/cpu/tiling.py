@@ -76,7 +76,8 @@ def _cycles(c: Contraction, shape: tuple[int, int, int], lanes: int, cpu: CpuSpe
     rows, mr, nr = shape
     width, n = nr * lanes, evaluate(c.n, tuned)
     wide = max(1.0, lanes * c.dtype.itemsize * 8 / cpu.vector_bits)
-    panels = [nr] * (n // width) + ([-(-(n % width) // lanes)] if n % width else [])
+    half = 0.5 if isinstance(c.n, int) and 0 < n % lanes <= lanes // 2 else 0.0            # of the last vector
+    panels = [float(nr)] * (n // width) + ([-(-(n % width) // lanes) - half] if n % width else [])
     issue = 0.75 if cpu.vector_bits == 512 else 0.5
     aliasing = _multiple_of_page(c.pixels[-1]) and rows * mr > 8     # one cache set of eight ways or so holds them all
     total = 0.0
