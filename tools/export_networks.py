@@ -16,7 +16,7 @@ import torch
 from torch.export import Dim
 
 from tools.light import strip
-from tools.networks import detector, mobile, text, vision
+from tools.networks import audio, convnext, detector, mobile, segmentation, swin, text, vision
 
 FOLDER = Path(__file__).parents[1] / "tests" / "networks" / "models"
 
@@ -88,13 +88,25 @@ def tagger() -> None:
     export("lstm_tagger", text.LstmTagger(), (torch.randint(0, 10000, (2, 24)),), ["ids"], ["tags"], ({0: batch},))
 
 
+def whisper() -> None:
+    batch = Dim("batch", min=1, max=64)
+    export(
+        "whisper_tiny_encoder", audio.WhisperEncoder(), (torch.randn(2, 80, 3000),), ["mel"], ["hidden"], ({0: batch},)
+    )
+
+
 EXPORTS: dict[str, Callable[[], None]] = {
     "mobilenet_v2": lambda: image("mobilenet_v2", vision.MobileNetV2()),
     "efficientnet_b0": lambda: image("efficientnet_b0", vision.EfficientNetB0()),
     "mobilenet_v3_large": lambda: image("mobilenet_v3_large", mobile.MobileNetV3Large()),
     "regnety_400mf": lambda: image("regnety_400mf", mobile.RegNetY400MF()),
+    "convnext_tiny": lambda: image("convnext_tiny", convnext.ConvNeXtTiny()),
+    "swin_tiny": lambda: image("swin_tiny", swin.SwinTiny()),
     "vit_b16": lambda: image("vit_b16", vision.ViT()),
     "yolov8n": lambda: image("yolov8n", detector.Detector(320), 320),
+    "deeplab_mobilenet": lambda: image("deeplab_mobilenet", segmentation.DeepLabV3(), 520),
+    "unet": lambda: image("unet", segmentation.UNet(), 256),
+    "whisper_tiny_encoder": whisper,
     "bert_base": bert,
     "gpt_small": gpt,
     "lstm_tagger": tagger,
