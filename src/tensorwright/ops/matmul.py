@@ -44,7 +44,9 @@ class MatMul(Op):
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """numpy.matmul, through BLAS for integers too where float64 holds every partial sum exactly."""
+    """numpy.matmul, as one product where b is one matrix; through BLAS for integers too where float64 is exact."""
+    if a.ndim > 2 and b.ndim == 2 and a.size:
+        return multiply(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     if a.dtype.kind not in "iu" or not a.size or not b.size:
         return np.matmul(widen(a), widen(b))
     bound = int(max(abs(int(a.min())), int(a.max()))) * max(abs(int(b.min())), int(b.max())) * a.shape[-1]
