@@ -353,6 +353,13 @@ def module(*functions: Function | str) -> str:
     return "\n\n".join([*texts, "\n".join(sorted(declares))]) + "\n"
 
 
+def linked(*parts: Function | str) -> str:
+    """Functions and ready modules as one module; every declaration once."""
+    lines = "\n\n".join(module(p) if isinstance(p, Function) else p for p in parts).split("\n")
+    declares = sorted({line for line in lines if line.startswith("declare ")})
+    return "\n".join([line for line in lines if not line.startswith("declare ")] + declares) + "\n"
+
+
 def _is_number(x: str | int) -> bool:
     return isinstance(x, int) or x.lstrip("-").isdigit()
 

@@ -21,6 +21,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "ConvTranspose": ("transposed",),
     "MatMul": ("matmul",),
     "Pool": ("pool",),
+    "Chain": ("chain",),
     "Attention": ("attention",),
     "Recurrent": ("recurrent",),
     "Pad": ("pad",),
