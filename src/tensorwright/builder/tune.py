@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..device import cpu as device
+from ..device.compilers import Compilers
 from ..errors import BuildError, DeviceError
 from ..kernels.cpu import tactics
 from ..kernels.problem import Problem, Source, Tactic
@@ -21,11 +22,12 @@ from ..targets import CpuSpec
 from . import trace
 from .cache import TimingCache, problem_key
 from .options import BuildOptions
-from .trial import Trial
+from .race import race
+from .trial import Memory, Trial, TrialLaunch
 from .work import KernelWork, Load, load_of
 
-#: A candidate slower than the best by this factor in its first launches is not timed further.
-HOPELESS = 2.5
+#: Candidates that are compiled together, before any of them is timed.
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,34 @@ class Choice:
     candidates: int
 
 
+@dataclass
+class Candidate:
+    """A tactic on its way to a choice. code: empty when there is none."""
+
+    tactic: Tactic
+    symbol: str
+    source: Source
+    code: bytes = b""
+
+    def chosen(self, seconds: float | None, candidates: int) -> Choice:
+        return Choice(self.tactic, self.source, self.code, self.symbol, seconds, candidates)
+
+
 def symbol_of(problem: Problem, tactic: Tactic) -> str:
     """Name of the kernel's functions: equal for equal machine code on equal targets."""
     return "k" + hashlib.sha256(f"{problem_key(problem)}|{tactic!r}".encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem to be decided: the tactics to compile; known: seconds of the first one, when it need not be timed."""
+
+    problem: Problem
+    load: Load
+    tactics: list[Tactic]
+    candidates: int
+    timed: bool = False
+    known: float | None = None
 
 
 class Tuner:
@@ -51,28 +78,35 @@ class Tuner:
         self.chosen: dict[Problem, Choice] = {}
         self.banned: set[str] = set()
         self.notes: list[str] = []
+        self.memory: Memory | None = None
 
     def choose(self, works: Sequence[KernelWork]) -> Mapping[Problem, Choice]:
         """A choice for the problem of every work. Problems that cost most are timed first."""
         problems = list(dict.fromkeys(w.problem for w in works))
         loads = {p: load_of(p) for p in problems}
         problems.sort(key=lambda p: -loads[p].flops - 4 * loads[p].bytes)
-        weights = [loads[p].flops + 4 * loads[p].bytes + 1e6 for p in problems]
-        begin, total, done = time.perf_counter(), sum(weights), 0.0
-        budget = self.options.tune_budget
-        for problem, weight in zip(problems, weights, strict=True):
-            spent = time.perf_counter() - begin
-            left = None if budget is None else max(0.0, budget - spent)
-            if problem not in self.chosen:
-                self.chosen[problem] = self._choose(problem, loads[problem], left)
-            done += weight
-            if self.options.progress:
-                spent = time.perf_counter() - begin
-                self.options.progress("tune", done / total, spent * (total - done) / done)
+        weights = {p: loads[p].flops + 4 * loads[p].bytes + 1e6 for p in problems}
+        begin, total = time.perf_counter(), sum(weights.values())
+        end = None if self.options.tune_budget is None else begin + self.options.tune_budget
+        done = sum(weights[p] for p in problems if p in self.chosen)
+        waiting = [p for p in problems if p not in self.chosen]
+        with Compilers() as compilers:
+            while waiting:
+                tasks: list[Task] = []
+                while waiting and sum(len(t.tactics) for t in tasks) < (BATCH if end is None else BATCH // 4):
+                    tasks.append(self._task(waiting[0], loads[waiting.pop(0)], end))
+                for task, compiled in zip(tasks, self._compile(tasks, compilers), strict=True):
+                    self.chosen[task.problem] = self._decide(task, compiled, end)
+                    done += weights[task.problem]
+                    if self.options.progress:
+                        spent = time.perf_counter() - begin
+                        self.options.progress("tune", done / total, spent * (total - done) / done)
+        self.memory = None
         self.cache.save()
         return self.chosen
 
-    def _choose(self, problem: Problem, load: Load, seconds_left: float | None) -> Choice:
+    def _task(self, problem: Problem, load: Load, end: float | None) -> Task:
+        """What must be compiled and perhaps timed."""
         candidates = [t for t in tactics(problem, self.cpu) if symbol_of(problem, t) not in self.banned]
         if not candidates:
             raise BuildError(f"no kernel is left for {problem.op}", try_="report this build with TENSORWRIGHT_DEBUG=2")
@@ -84,46 +118,69 @@ class Tuner:
                     f"the replayed choice {replayed} is not a tactic of {problem.op}",
                     try_="rebuild without replay: the generators have changed",
                 )
-            return self._finish(problem, found[0], None, 1)
-        known = self.cache.known(problem)
-        if len(candidates) == 1 or seconds_left == 0 or load.bytes == 0:
-            exact = [t for t in candidates if not approximate(t)] or candidates
-            return self._finish(problem, exact[0], known.get(self._entry(exact[0])), len(candidates))
+            return Task(problem, load, found, 1)
+        known, count = self.cache.known(problem), len(candidates)
+        candidates.sort(key=approximate)
+        if count == 1 or load.bytes == 0 or (end is not None and time.perf_counter() >= end):
+            return Task(problem, load, candidates[:1], count, known=known.get(self._entry(candidates[0])))
         if all(self._entry(t) in known for t in candidates):
             best = min(candidates, key=lambda t: known[self._entry(t)])
-            return self._finish(problem, best, known[self._entry(best)], len(candidates))
-        return self._time(problem, candidates, 1 if load.is_serial else self.threads, seconds_left)
+            return Task(problem, load, [best], count, known=known[self._entry(best)])
+        return Task(problem, load, candidates, count, timed=True)
 
-    def _time(self, problem: Problem, candidates: list[Tactic], threads: int, seconds_left: float | None) -> Choice:
-        trial = Trial(problem, self.cpu, self.threads, self.options.seed)
-        end = None if seconds_left is None else time.perf_counter() + seconds_left
-        best: tuple[float, Tactic, Source, bytes] | None = None
+    def _compile(self, tasks: Sequence[Task], compilers: Compilers) -> list[list[Candidate]]:
+        """Every task's candidates that the compiler accepts, side by side on all cores; nothing is timed meanwhile."""
+        candidates = [[self._candidate(task.problem, tactic) for tactic in task.tactics] for task in tasks]
+        flat = [c for own in candidates for c in own]
+        for c, code in zip(flat, compilers.compile([c.source.text for c in flat], self.cpu), strict=True):
+            if isinstance(code, DeviceError):
+                self.notes.append(f"{c.tactic!r} was dropped: {code.what}")
+            c.code = code if isinstance(code, bytes) else b""
+        return [[c for c in own if c.code] for own in candidates]
+
+    def _candidate(self, problem: Problem, tactic: Tactic) -> Candidate:
+        symbol = symbol_of(problem, tactic)
+        source = tactic.source(problem, self.cpu, symbol)
+        trace.say(trace.SOURCE, lambda: f"; {tactic!r} for {problem}\n{source.text}")
+        trace.say(trace.ASSEMBLY, lambda: device.assembly(source.text, self.cpu))
+        return Candidate(tactic, symbol, source)
+
+    def _decide(self, task: Task, compiled: list[Candidate], end: float | None) -> Choice:
+        if not compiled:
+            raise BuildError(f"no kernel of {task.problem.op} can be compiled for this machine",
+                             try_="; ".join(self.notes[-3:]))
+        if task.timed and (end is None or time.perf_counter() < end):
+            return self._time(task, compiled, end)
+        return compiled[0].chosen(task.known, task.candidates)
+
+    def _time(self, task: Task, compiled: list[Candidate], end: float | None) -> Choice:
+        """The fastest of those whose results are right."""
+        problem = task.problem
+        self.memory = self.memory or Memory(self.cpu)
+        trial = Trial(problem, self.cpu, self.threads, self.memory, self.options.seed)
+        runners: list[tuple[Candidate, TrialLaunch]] = []
         expected: list[np.ndarray] | None = None
-        for tactic in sorted(candidates, key=approximate):
-            if best is not None and end is not None and time.perf_counter() > end:
-                break
-            symbol = symbol_of(problem, tactic)
+        for c in compiled:
             try:
-                source, code = self._compile(problem, tactic, symbol)
-                launch = trial.launch(source, tactic, device.load([code]))
+                launch = trial.launch(c.source, c.tactic, device.load([c.code]))
             except DeviceError as error:
-                self.notes.append(f"{tactic!r} was dropped: {error.what}")
+                self.notes.append(f"{c.tactic!r} was dropped: {error.what}")
                 continue
             results = launch.results()
             if expected is None:
                 expected = results
-            elif (error_ := _difference(results, expected)) > self._allowed(tactic):
-                self.notes.append(f"{tactic!r} was dropped: its result differs by {error_:.1e}")
-                self.cache.add(problem, self._entry(tactic), float("inf"))
+            elif (error_ := _difference(results, expected)) > self._allowed(c.tactic):
+                self.notes.append(f"{c.tactic!r} was dropped: its result differs by {error_:.1e}")
+                self.cache.add(problem, self._entry(c.tactic), float("inf"))
                 continue
-            seconds = launch.seconds(threads, None if best is None else best[0] * HOPELESS)
-            self.cache.add(problem, self._entry(tactic), seconds)
-            if best is None or seconds < best[0]:
-                best = (seconds, tactic, source, code)
-        if best is None:
+            runners.append((c, launch))
+        if not runners:
             raise BuildError(f"no kernel of {problem.op} works on this machine", try_="; ".join(self.notes[-3:]))
-        seconds, tactic, source, code = best
-        return Choice(tactic, source, code, symbol_of(problem, tactic), seconds, len(candidates))
+        times = race([launch for _, launch in runners], 1 if task.load.is_serial else self.threads, end)
+        for (c, _), seconds in zip(runners, times, strict=True):
+            self.cache.add(problem, self._entry(c.tactic), seconds)
+        best = min(range(len(runners)), key=times.__getitem__)
+        return runners[best][0].chosen(times[best], task.candidates)
 
     def _entry(self, tactic: Tactic) -> str:
         """The tactic's name in the timing cache. Whether an approximate one may run depends on the tolerance."""
@@ -131,17 +188,6 @@ class Tuner:
 
     def _allowed(self, tactic: Tactic) -> float:
         return self.tolerance / 10 if approximate(tactic) else self.tolerance
-
-    def _finish(self, problem: Problem, tactic: Tactic, seconds: float | None, candidates: int) -> Choice:
-        symbol = symbol_of(problem, tactic)
-        source, code = self._compile(problem, tactic, symbol)
-        return Choice(tactic, source, code, symbol, seconds, candidates)
-
-    def _compile(self, problem: Problem, tactic: Tactic, symbol: str) -> tuple[Source, bytes]:
-        source = tactic.source(problem, self.cpu, symbol)
-        trace.say(trace.SOURCE, lambda: f"; {tactic!r} for {problem}\n{source.text}")
-        trace.say(trace.ASSEMBLY, lambda: device.assembly(source.text, self.cpu))
-        return source, device.compile(source.text, self.cpu)
 
 
 def approximate(tactic: Tactic) -> bool:

@@ -15,19 +15,9 @@ import llvmlite.binding as llvm
 from .. import settings
 from ..errors import DeviceError
 from ..targets import CpuSpec
+from . import codegen
 
 _lock = threading.RLock()
-
-
-@cache
-def _initialize(native: bool) -> None:
-    if native:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        llvm.initialize_native_asmparser()
-    else:
-        llvm.initialize_all_targets()
-        llvm.initialize_all_asmprinters()
 
 
 # describing ------------------------------------------------------------------------------------------------------
@@ -41,7 +31,7 @@ def describe() -> CpuSpec:
 
 @cache
 def _describe(override: str | None, cores: int) -> CpuSpec:
-    _initialize(native=True)
+    codegen.initialize(native=True)
     triple = llvm.get_default_triple()
     has = dict(llvm.get_host_cpu_features())
     l1, l2, l3 = cache_sizes()
@@ -95,26 +85,22 @@ def cache_sizes() -> tuple[int, int, int]:
 
 
 # compiling -------------------------------------------------------------------------------------------------------
-@cache
-def _machine(triple: str, name: str, features: str, opt: int) -> llvm.TargetMachine:
-    native = llvm.get_default_triple().split("-")[0] == triple.split("-")[0]
-    _initialize(native=native)
-    try:
-        target = llvm.Target.from_triple(triple)
-        return target.create_target_machine(cpu=name, features=features, opt=opt, reloc="pic", codemodel="default")
-    except RuntimeError as error:
-        raise DeviceError(f"LLVM has no code generator for {triple}: {error}") from None
+def target_of(cpu: CpuSpec) -> codegen.Target:
+    return cpu.triple, cpu.name, cpu.features
 
 
-def _parse(text: str, cpu: CpuSpec, opt: int) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
-    machine = _machine(cpu.triple, cpu.name, cpu.features, opt)
+def _machine(cpu: CpuSpec, opt: int = 3) -> llvm.TargetMachine:
     try:
-        module = llvm.parse_assembly(text)
-        module.triple, module.data_layout = cpu.triple, str(machine.target_data)
-        module.verify()
+        return codegen.machine(target_of(cpu), opt)
     except RuntimeError as error:
-        raise DeviceError(f"LLVM refuses the generated code: {str(error).strip()}", cpu=cpu.name) from None
-    return module, machine
+        raise DeviceError(f"LLVM has no code generator for {cpu.triple}: {error}",
+                          try_="install an llvmlite that has it") from None
+
+
+def refusal(words: str, cpu: CpuSpec) -> DeviceError:
+    """What LLVM says against generated code, as our error."""
+    return DeviceError(f"LLVM refuses the generated code: {words}", cpu=cpu.name,
+                       try_="report this: TENSORWRIGHT_DEBUG=4 shows the code")
 
 
 def compile(text: str, cpu: CpuSpec, opt: int = 3) -> bytes:
@@ -123,15 +109,21 @@ def compile(text: str, cpu: CpuSpec, opt: int = 3) -> bytes:
     Only the code generator runs, no pass over the IR: kernels are written in final form.
     """
     with _lock:
-        module, machine = _parse(text, cpu, opt)
-        return bytes(machine.emit_object(module))
+        _machine(cpu, opt)
+        try:
+            return codegen.object_code(text, target_of(cpu), opt)
+        except RuntimeError as error:
+            raise refusal(str(error).strip(), cpu) from None
 
 
 def assembly(text: str, cpu: CpuSpec, opt: int = 3) -> str:
     """LLVM IR → assembly text, for people."""
     with _lock:
-        module, machine = _parse(text, cpu, opt)
-        return str(machine.emit_assembly(module))
+        machine = _machine(cpu, opt)
+        try:
+            return str(machine.emit_assembly(codegen.parse(text, target_of(cpu), opt)))
+        except RuntimeError as error:
+            raise refusal(str(error).strip(), cpu) from None
 
 
 # loading ---------------------------------------------------------------------------------------------------------
@@ -157,8 +149,7 @@ class Library:
 
 @cache
 def _jit() -> llvm.LLJIT:
-    spec = _describe(None, 1)
-    return llvm.create_lljit_compiler(_machine(spec.triple, spec.name, spec.features, 3))
+    return llvm.create_lljit_compiler(_machine(_describe(None, 1)))
 
 
 _number = itertools.count()

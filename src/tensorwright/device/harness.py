@@ -20,6 +20,7 @@ from ..errors import DeviceError
 from ..targets import CpuSpec
 from . import cpu as device
 from .driver import PHASE_BYTES, function
+from .operands import reach, scatter, strided
 
 GUARD = 4096
 _POISON = 0xFF                                # NaN for every float type, -1 for integers
@@ -64,7 +65,7 @@ class Prepared:
                 pointers.append(self._scratch(packed.nbytes, packed))
             else:
                 block = self._lay_out(operand)
-                _scatter(block.view, array)
+                scatter(block.view, array)
                 self.keep.append(block)
                 pointers.append(block.address)
         self.outputs = [self._lay_out(operand, _UNWRITTEN) for operand in problem.outputs]
@@ -91,18 +92,15 @@ class Prepared:
     def _lay_out(self, operand: Any, fill: int = _POISON) -> Block:
         shape, strides = ([self._value(d) for d in ds] for ds in (operand.shape, operand.strides))
         item, border = operand.dtype.itemsize, operand.border or ((0, 0),) * len(shape)
-        low = high = 0                                                    # elements reachable, relative to element 0
-        for n, s, (before, after) in zip(shape, strides, border, strict=True):
-            ends = (-before * s, max(n - 1 + after, 0) * s)
-            low, high = low + min(ends), high + max(ends)
+        low, high = reach(shape, strides, border)
         size = (high - low + 1) * item
         raw = np.full(size + 64 + item * self.offset + 2 * GUARD, fill, np.uint8)
         start = GUARD + (-(raw.ctypes.data + GUARD)) % 64 + (self.offset - low) * item
         dtype, steps = operand.dtype.numpy, [s * item for s in strides]
         if any(b or a for b, a in border):
             origin = start - sum(b * s for (b, _), s in zip(border, steps, strict=True))
-            _strided(raw, origin, [n + b + a for n, (b, a) in zip(shape, border, strict=True)], steps, dtype)[...] = 0
-        return Block(raw, _strided(raw, start, shape, steps, dtype), raw.ctypes.data + start)
+            strided(raw, origin, [n + b + a for n, (b, a) in zip(shape, border, strict=True)], steps, dtype)[...] = 0
+        return Block(raw, strided(raw, start, shape, steps, dtype), raw.ctypes.data + start)
 
     def run(self) -> list[np.ndarray]:
         """Launch once, part after part; the outputs as dense arrays. Checks that nothing else was written."""
@@ -114,7 +112,7 @@ class Prepared:
         for number, (block, before) in enumerate(zip(self.outputs, self.before, strict=True)):
             after = block.raw.copy()
             for raw in (after, before):                                   # elements may change, nothing else
-                _strided(raw, block.address - block.raw.ctypes.data, block.view.shape, block.view.strides,
+                strided(raw, block.address - block.raw.ctypes.data, block.view.shape, block.view.strides,
                          block.view.dtype)[...] = 0
             if (wrong := np.flatnonzero(after != before)).size:
                 at = int(wrong[0]) - (block.address - block.raw.ctypes.data)
@@ -142,20 +140,6 @@ class Prepared:
             if now >= end and turn >= 2:
                 return best
         raise AssertionError
-
-
-def _strided(raw: np.ndarray, offset: int, shape: Sequence[int], strides: Sequence[int], dtype: np.dtype) -> np.ndarray:
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    return np.lib.stride_tricks.as_strided(raw[offset:offset + dtype.itemsize].view(dtype).reshape(()), shape, strides)
-
-
-def _scatter(view: np.ndarray, array: np.ndarray) -> None:
-    """Write array, broadcast to view's shape; axes of stride 0 take their first element."""
-    array = np.broadcast_to(np.asarray(array, view.dtype), view.shape)
-    first = tuple(slice(0, 1) if s == 0 else slice(None) for s in view.strides)
-    if view.size:
-        view[first] = array[first]
 
 
 def run_kernel(source: Any, problem: Any, tactic: Any, inputs: Sequence[np.ndarray | None], cpu: CpuSpec,
