@@ -1,4 +1,4 @@
-"""Chains of layers: bands and layer by layer against the meaning, at awkward sizes, layouts and band heights."""
+"""Chains of layers against their meaning, at awkward sizes, layouts and band heights."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ from contraction_cases import HERE, check, compiles_everywhere
 from tensorwright.dims import symbol
 from tensorwright.kernels.cpu import chain
 from tensorwright.kernels.cpu import tactics as every_family
-from tensorwright.kernels.cpu.chain_band import Banded
-from tensorwright.kernels.cpu.chain_separate import Separate
 
 EXPAND, PROJECT = Conv(24, act="relu6"), Conv(17, add="residual")
 
 
-def bands_of(*heights: tuple[int, int]):
-    """Tactics with these (rows per band, bands per chunk) instead of the guessed ones, and Separate."""
+def bands_of(*heights: int):
+    """The first tactic with these rows per band instead of the guessed ones."""
     def found(problem, cpu) -> Iterator:
-        all_ = list(chain.tactics(problem, cpu))
-        banded = next(t for t in all_ if isinstance(t, Banded))
-        yield from (replace(banded, rows=rows, bands=bands) for rows, bands in heights)
-        yield from (t for t in all_ if isinstance(t, Separate))
+        first = next(chain.tactics(problem, cpu))
+        yield from (replace(first, rows=rows) for rows in heights)
     return found
 
 
@@ -46,32 +42,32 @@ CHAINS = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_tactic(name: str) -> None:
     problem = chain_problem(2, 17, (13, 10), CHAINS[name], pixel_y=40, border_y=1)
-    found = check(problem, chain.tactics)
-    assert any(isinstance(t, Banded) for t in found) and isinstance(found[-1], Separate)
+    assert check(problem, chain.tactics)
 
 
 @pytest.mark.parametrize("name", CHAINS)
 @pytest.mark.parametrize("n, size", [(1, (13, 7)), (3, (8, 9))], ids=str)
 def test_band_heights(name: str, n: int, size: tuple[int, int]) -> None:
     problem = chain_problem(n, 16, size, CHAINS[name], pixel_x=20)
-    assert check(problem, bands_of((1, 1), (1, 3), (2, 2), (3, 1), (5, 2), (99, 1)))
+    assert check(problem, bands_of(1, 2, 3, 5, 99))
 
 
 def test_symbolic_batch() -> None:
     stages = CHAINS["expand, depthwise, project and add"]
     problem = chain_problem(symbol("s0"), 16, (9, 11), stages, tuned=(("s0", 2),))
     for images in (0, 1, 3):
-        assert check(problem, bands_of((2, 2)), env={"s0": images})
+        assert check(problem, bands_of(2), env={"s0": images})
 
 
 def test_given_tactics_for_the_stages() -> None:
     problem = chain_problem(1, 16, (12, 14), [EXPAND, Conv(32, 3), Conv(17)])
     wholes = chain.stage_problems(problem, HERE[0])
     choices = [list(every_family(p, HERE[0])) for p in wholes]
-    for t in choices[1][:3]:
+    inside = set()
+    for t in choices[1][:4]:
         found = check(problem, lambda p, cpu, t=t: chain.chain_tactics(p, cpu, [choices[0], [t], choices[2]]))
-        assert all(f.stages[1] == t for f in found if isinstance(f, Separate))
-    assert any(getattr(t, "m", 0) == 4 for t in choices[1]), "Winograd is among them"
+        inside |= {f.stages[1] for f in found if f.stages[1] == t}
+    assert any(getattr(t, "m", 0) == 4 for t in inside), "Winograd is among them"
 
 
 def test_whole_stages_have_the_border_the_next_one_needs() -> None:
@@ -95,4 +91,4 @@ def test_what_chains_cannot_do_is_declined() -> None:
 
 def test_compiles_for_other_machines() -> None:
     compiles_everywhere(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), chain.tactics)
-    check(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), bands_of((2, 1)), cpus=HERE[1:])
+    check(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), bands_of(2), cpus=HERE[1:])

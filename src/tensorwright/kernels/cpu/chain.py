@@ -1,9 +1,8 @@
-"""Chains of layers: depth first in bands of rows, or layer by layer."""
+"""Chains of layers, executed depth first in bands of rows. Whether that pays is for who asks for them to judge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Union
 
 from ...dims import evaluate
 from ...targets import CpuSpec
@@ -11,39 +10,35 @@ from ..problem import Problem, Tactic
 from . import tactics as family_tactics
 from .chain_band import Banded, inner_source, window_bytes, windows
 from .chain_form import Form, form_of
-from .chain_separate import Separate
 
 Choices = Sequence[Sequence[Tactic]]
 
 
-def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Union[Banded, Separate]]:
+def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Banded]:
     """Chains of 2-D convolutions and pointwise layers with constant weights; only the batch may be symbolic."""
     yield from chain_tactics(problem, cpu, ())
 
 
 def stage_problems(problem: Problem, cpu: CpuSpec) -> list[Problem]:
-    """Every stage over its whole tensor, as `Separate` runs it. Empty where there is no tactic for the chain."""
+    """Every stage as a layer of its own. Empty where there is no tactic for the chain."""
     form = form_of(problem)
     return [] if form is None else [form.problem(k) for k in range(len(form.stages))]
 
 
-def chain_tactics(problem: Problem, cpu: CpuSpec, stage_choices: Choices) -> Iterator[Union[Banded, Separate]]:
+def chain_tactics(problem: Problem, cpu: CpuSpec, stage_choices: Choices) -> Iterator[Banded]:
     """stage_choices: for every stage, tactics of its whole problem to try, best first. () for the first guesses."""
     form = form_of(problem)
     if form is None:
         return
     whole = [list(stage_choices[k]) if stage_choices else _first(form.problem(k), cpu) for k in range(len(form.stages))]
-    shapes = _shapes(form, cpu)
-    inner = [_inner(form, k, cpu, whole[k], shapes[0][0]) for k in range(len(form.stages))]
+    heights = _heights(form, cpu)
+    inner = [_inner(form, k, cpu, whole[k], heights[0]) for k in range(len(form.stages))]
     if all(inner):
         best = tuple(choices[0] for choices in inner)
-        for rows, bands in shapes:
-            yield Banded(rows, bands, best)
+        yield from (Banded(rows, best) for rows in heights)
         for k, choices in enumerate(inner):
             for choice in choices[1:2]:
-                yield Banded(*shapes[0], (*best[:k], choice, *best[k + 1:]))
-    if all(whole):
-        yield Separate(tuple(choices[0] for choices in whole))
+                yield Banded(heights[0], (*best[:k], choice, *best[k + 1:]))
 
 
 def _first(problem: Problem, cpu: CpuSpec) -> list[Tactic]:
@@ -59,16 +54,20 @@ def _inner(form: Form, k: int, cpu: CpuSpec, whole: list[Tactic], rows: int) -> 
     return [t for t in dict.fromkeys(found) if inner_source(t, problem, cpu, "k") is not None]
 
 
-def _shapes(form: Form, cpu: CpuSpec) -> list[tuple[int, int]]:
-    """(rows per band, bands per chunk), best guess first."""
-    height, found = form.stages[-1].shape[2], list[tuple[int, int]]()
+def _heights(form: Form, cpu: CpuSpec) -> list[int]:
+    """Rows per band, best guess first: about half of the second-level cache, less, more; always balanced."""
+    height = form.stages[-1].shape[2]
     images = max(1, evaluate(form.stages[-1].shape[0], dict(form.tuned)))
-    for pieces in (2 * cpu.cores, cpu.cores):
-        chunk = -(-height // max(1, -(-pieces // images)))
-        for share in (0.5, 0.25):
-            most = max(1, max((r for r in range(1, chunk + 1) if _bytes(form, cpu, r) <= share * cpu.l2), default=1))
-            bands = -(-chunk // most)
-            found.append((-(-chunk // bands), bands))
+
+    def busiest(rows: int) -> float:
+        """Rows that the thread with most work computes, and those it copies from band to band."""
+        bands = -(-(-(-height // rows) * images) // cpu.cores)
+        return bands * (rows + 0.1 * sum(w.kept / w.step * rows for w in windows(form, rows)[:-1]))
+
+    found = []
+    for share in (0.5, 0.25, 0.75):
+        fits = [r for r in range(1, height + 1) if _bytes(form, cpu, r) <= share * cpu.l2] or [1]
+        found.append(min((r for r in fits if 2 * r > fits[-1]), key=lambda r: (busiest(r), -r)))
     return list(dict.fromkeys(found))
 
 

@@ -1,8 +1,8 @@
 """Depth-first execution of a chain: a band of rows goes through all stages before the next band begins.
 
 What flows between stages lies in windows: buffers of a thread's own that hold the rows one band needs. From band to
-band a window moves down: rows that are needed again are copied to its top, only the others are computed. A thread that
-begins somewhere in an image computes a whole window first.
+band a window moves down: rows that are needed again are copied to its top, only the others are computed. The first band
+of a call, and of an image, computes its whole window.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ ALIGN = 64
 
 @dataclass(frozen=True)
 class Banded:
-    """All stages band by band.
+    """All stages band by band; a chunk is a band.
 
     rows     output rows of the last stage per band
-    bands    bands per chunk
     stages   how each stage is done
     """
 
     rows: int
-    bands: int
     stages: tuple[Tactic, ...]
 
     @property
@@ -116,9 +114,7 @@ class _Writer:
 
     def write(self, inputs: int) -> Source:
         f, tactic = self.f, self.tactic
-        height = self.windows[-1].extent
-        bands = -(-height // tactic.rows)
-        pieces = -(-bands // tactic.bands)
+        bands = -(-self.windows[-1].extent // tactic.rows)
         own = f.at(arg(f, inputs + 1), f.mul(f.thread, self.places[-1]))
         self.buffers = [f.at(own, self.places[k]) for k in range(len(self.flowing))]
         self.pointers = [arg(f, i) for i in range(inputs + 1)]
@@ -126,20 +122,15 @@ class _Writer:
         for k in range(len(self.flowing)):
             self._clear_columns(k)
         with f.loop("chunk", f.begin, f.end) as chunk:
-            image, piece = f.divide(chunk, pieces), f.remainder(chunk, pieces)
-            first = f.mul(piece, tactic.bands)
-            last = f.minimum(f.add(first, tactic.bands), bands)
-            starts = f.set(f"icmp eq i64 {piece}, 0")
-            starts = f.op("or", "i1", starts, f.set(f"icmp eq i64 {chunk}, {f.begin}"))
-            with f.loop("band", first, last) as band:
-                fresh = f.op("and", "i1", starts, f.set(f"icmp eq i64 {band}, {first}"))
-                for k in range(len(self.sources)):
-                    self._stage(k, image, band, fresh)
+            image, band = f.divide(chunk, bands), f.remainder(chunk, bands)
+            fresh = f.op("or", "i1", f.set(f"icmp eq i64 {band}, 0"), f.set(f"icmp eq i64 {chunk}, {f.begin}"))
+            for k in range(len(self.sources)):
+                self._stage(k, image, band, fresh)
         tables = [self._table(k) for k in range(len(self.sources))]
         packed = tuple(sorted({number for stage, s in zip(self.form.stages, self.sources, strict=True)
                                for number in (stage.numbers[i] for i in s.packed) if number is not None}))
         text = linked("\n".join(tables), f, *(s.text for s in self.sources))
-        chunks = self.form.stages[-1].shape[0] * pieces
+        chunks = self.form.stages[-1].shape[0] * bands
         return Source(text, (Phase(self.symbol, chunks),), tuple(self.order),
                       (Workspace(self.places[-1], per_thread=True),), packed)
 
