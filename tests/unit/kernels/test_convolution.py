@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from contraction_cases import HERE, channels_last, check, compiles_everywhere, dense, fuse, output_shape
 
 from tensorwright.dims import symbol
+from tensorwright.dtypes import DType
 from tensorwright.kernels.cpu import convolution, depthwise, grouped, winograd
 from tensorwright.kernels.problem import Operand, Problem
-from tensorwright.ops import Convolution
+from tensorwright.ops import Convolution, Fused
+from tensorwright.ops.expr import Apply, In
 
 
 def problem_of(op: Convolution, n, c, k, size, window, *, bias=True, extras=0, pixel_x=0, pixel_y=0, nchw=False,
@@ -189,3 +192,15 @@ def test_what_the_kernels_cannot_read_is_declined() -> None:
 def test_compiles_for_other_machines(family) -> None:
     op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1), 37 if family is depthwise else 1)
     compiles_everywhere(problem_of(op, 1, 37, 37, (9, 15), (3, 3), extras=2), family.tactics)
+
+
+@pytest.mark.parametrize("c,k,window", [(5, 40, (1, 1)), (3, 33, (3, 3))])
+def test_costly_epilogues_run_pixel_by_pixel(c: int, k: int, window: tuple[int, int]) -> None:
+    x = In(0, DType.float32)
+    silu = Apply("mul", (x, Apply("sigmoid", (x,), x.dtype)), x.dtype)
+    residual = Apply("add", (silu, Apply("mul", (In(1, x.dtype), In(2, x.dtype)), x.dtype)), x.dtype)
+    plain = problem_of(Convolution((1, 1), ((0, 0), (0, 0)), (1, 1)), 2, c, k, (7, 9), window, extras=2)
+    assert isinstance(plain.op, Fused)
+    problem = replace(plain, op=replace(plain.op, epilogue=residual))
+    assert check(problem, convolution.tactics, cpus=HERE)
+    assert "aside" in next(iter(convolution.tactics(problem, HERE[0]))).source(problem, HERE[0], "k").text

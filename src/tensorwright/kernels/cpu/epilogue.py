@@ -6,11 +6,23 @@ from collections.abc import Callable, Sequence
 
 from ...dims import Dim
 from ...dtypes import DType
-from ...ops.expr import Expr
+from ...ops.expr import Apply, Expr
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Function, vector
 from .contraction import epilogue_reads
 from .pointwise_printer import emit
+from .vector_math import FLOAT32
+
+
+def costly(epilogue: Expr | None) -> bool:
+    """Whether it needs so many registers that results are better put aside before: it computes a power series."""
+    stack, seen = [] if epilogue is None else [epilogue], set[Expr]()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Apply) and node not in seen:
+            seen.add(node)
+            stack += node.args
+    return any(isinstance(node, Apply) and (node.fn in FLOAT32 or node.fn == "pow") for node in seen)
 
 
 def load(f: Function, type_: str, pointer: str, mask: str | None) -> str:

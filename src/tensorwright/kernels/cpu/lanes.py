@@ -112,6 +112,26 @@ class Lanes:
     def convert(self, how: str, from_: str, x: str, to: str) -> str:
         return self.f.set(f"{how} {from_} {x} to {to}")
 
+    # AVX-512
+    @property
+    def wide(self) -> bool:
+        """16 floats of a machine with AVX-512: it scales by powers of two, and looks up in a register."""
+        return self.cpu.vector_bits == 512 and self.lanes == 16 and self.scalar == "float"
+
+    def scaled(self, x: str, n: str) -> str:
+        """x·2^⌊n⌋ in one instruction that saturates and denormalises; `wide` only."""
+        full = "llvm.x86.avx512.mask.scalef.ps.512"
+        self.f.declare(f"{self.v} @{full}({self.v}, {self.v}, {self.v}, i16, i32)")
+        return self.f.call(self.v, full, (self.v, x), (self.v, n), (self.v, "zeroinitializer"), ("i16", "-1"),
+                           ("i32", "4"))
+
+    def lookup(self, table: Sequence[float], index: str) -> str:
+        """table[index mod 16] in every lane; `wide` only."""
+        values = ", ".join(f"float {self.f.const('float', v)}" for v in table)
+        full = "llvm.x86.avx512.permvar.sf.512"
+        self.f.declare(f"{self.v} @{full}({self.v}, {self.i})")
+        return self.f.call(self.v, full, (self.v, f"<{values}>"), (self.i, index))
+
     # the C library
     def libm(self, name: str, *args: str) -> str:
         """One call of the C library's function per lane; the symbol resolves in the running process."""

@@ -8,7 +8,7 @@ from ...dims import Dim
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, vector
 from .contraction import Contraction
-from .epilogue import apply_epilogue, load, store
+from .epilogue import apply_epilogue, costly, load, store
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,24 @@ class _Writer:
                   load(f, self.types[j], f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
         state = self._nest(0, ["%a", "%b", "%next", *(starts * len(self.places))])
         values = state[3:]
+        if costly(self.c.epilogue) and len(self.places) > 1:
+            self._finish_by_pixel(values)
+            return f
         for i, (r, q) in enumerate(self.places):
             for j in range(t.nr):
                 self._finish(values[i * t.nr + j], r, q, j)
         return f
+
+    def _finish_by_pixel(self, values: list[str]) -> None:
+        """Accumulators leave their registers at once; then a loop over pixels has all registers to itself."""
+        f, t, size = self.f, self.t, self.t.width(0) * self.size
+        stack = f.alloca(f"[{len(values)} x {self.type}]", "aside")
+        for i, value in enumerate(values):
+            f.store(self.types[i % t.nr], value, f.at(stack, i * size))
+        with f.loop("r", 0, t.rows) as r, f.loop("q", 0, t.columns) as q:
+            pixel = f.at(stack, f.mul(f.add(f.mul(r, t.columns), q), t.nr * size))
+            for j in range(t.nr):
+                self._finish(f.load(self.types[j], f.at(pixel, j * size)), r, q, j)
 
     # the loops over taps; state is [pointer to A, pointer to B, prefetch pointer, accumulators...] -----------------
     def _nest(self, level: int, state: list[str]) -> list[str]:
@@ -150,7 +164,7 @@ class _Writer:
         return [a, f.at(b, t.mixed * t.lanes * self.size), following, *acc]
 
     # epilogue and store ---------------------------------------------------------------------------------------------
-    def _finish(self, value: str, r: int, q: int, j: int) -> None:
+    def _finish(self, value: str, r: str | int, q: str | int, j: int) -> None:
         f, c, lanes, first = self.f, self.c, self.t.width(j), j * self.t.lanes
         rows, columns = c.pixels[-2:]
 

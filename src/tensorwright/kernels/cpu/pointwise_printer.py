@@ -12,7 +12,7 @@ from ..llvm import Function, vector
 from .conversions import HALVES, cast, from_storage, register_type, rounded, to_storage
 from .integers import INTEGER
 from .lanes import Lanes
-from .vector_math import FLOAT32, apply, power, tanh_softplus
+from .vector_math import FLOAT32, apply, power, silu, tanh_softplus
 
 COMPARISONS = {"eq": ("oeq", "eq", "eq"), "ne": ("une", "ne", "ne"), "lt": ("olt", "slt", "ult"),
                "le": ("ole", "sle", "ule"), "gt": ("ogt", "sgt", "ugt"), "ge": ("oge", "sge", "uge")}
@@ -112,6 +112,8 @@ class _Printer:
         fn, x = e.fn, args[0]
         if fn == "add" and (product := self._product(e)):
             return L.fma(*product)
+        if fn == "mul" and e.dtype is DType.float32 and (gated := _gated(e)):
+            return silu(L, self.known[gated])
         if fn in PLAIN:
             return L.op(PLAIN[fn], *args)
         if fn in INTRINSICS:
@@ -171,3 +173,11 @@ class _Printer:
         if exponent == 0.5:                                      # as NumPy does: (−inf)^½ is NaN then
             return L.sqrt(x)
         return power(L, x, y)
+
+
+def _gated(e: Apply) -> Expr | None:
+    """x when e is x·sigmoid(x)."""
+    for x, gate in (e.args, e.args[::-1]):
+        if isinstance(gate, Apply) and gate.fn == "sigmoid" and gate.args[0] == x:
+            return x
+    return None

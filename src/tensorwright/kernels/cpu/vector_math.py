@@ -15,9 +15,15 @@ from .vector_power import pow_
 from .vector_trig import acos, asin, atan, cos, sin, tan
 
 LOG2E = 1.4426950408889634
+LN2 = math.log(2)
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440054690583e-4        # the high part has 10 bits: n times it is exact
 MAGIC = 12582912.0                                              # 1.5·2²³: adding it rounds to integer, in the low bits
 
+SIXTEENTHS = 786432.0                                           # 1.5·2¹⁹: adding it rounds to sixteenths
+#: 2^(k/16): what a vector of 16 lanes looks up in one register
+ROOTS_OF_TWO = tuple(2 ** (k / 16) for k in range(16))
+#: (eʳ − 1) / r on |r| ≤ ln2/32
+EXPM1_SHORT = (1.0, 0.50001622, 0.16667032)
 #: (eʳ − 1 − r) / r² on |r| ≤ ln2/2, least relative error of eʳ − 1
 EXPM1 = (0.5000000062979139, 0.16666541562919407, 0.041666277605714494, 0.008366776179715605, 0.0013946782549381343)
 #: (log(1+f) − f + f²/2) / f³ on √½ ≤ 1+f ≤ √2
@@ -44,15 +50,27 @@ def _power_of_two(L: Lanes, n: str) -> str:
     return L.from_bits(L.int("shl", L.int("add", n, 127), 23))
 
 
+def _exp_by_table(L: Lanes, x: str, halvings: int = 0, exact: bool = True) -> str:
+    """eˣ / 2^halvings for |x| ≤ 110 as 2^⌊n⌋ · 2^(k/16) · eʳ: n = ⌊n⌋ + k/16 is found by rounding x / ln2 to
+    sixteenths, |r| ≤ ln2/32. `L.wide` only. Not exact: ln2 is rounded, which makes an error of n·2e-9."""
+    t = L.fma(x, LOG2E, SIXTEENTHS)
+    n = L.sub(t, SIXTEENTHS)
+    if exact:
+        r = L.fma(n, -LN2_LOW, L.fma(n, -LN2_HIGH, x))
+    else:
+        r = L.fma(n, -LN2, x)
+    root = L.lookup(ROOTS_OF_TWO, L.bits(t))
+    p = L.fma(L.mul(root, r), L.poly(r, EXPM1_SHORT), root)
+    return L.scaled(p, L.sub(n, float(halvings)) if halvings else n)
+
+
 def exp_scaled(L: Lanes, x: str, halvings: int = 0) -> str:
-    """eˣ / 2^halvings, also where eˣ itself overflows. At most 1.1 ulp."""
-    t, n, r = _reduced(L, L.above(L.below(x, 95.0), -110.0))
+    """eˣ / 2^halvings, also where eˣ itself overflows. At most 1.1 ulp; 16 lanes take 8.4 cycles (Zen 4)."""
+    x = L.above(L.below(x, 95.0), -110.0)
+    if L.wide:
+        return _exp_by_table(L, x, halvings)
+    t, _, r = _reduced(L, x)
     p = L.add(L.fma(L.mul(r, r), L.poly(r, EXPM1), r), 1.0)
-    if L.cpu.vector_bits == 512 and L.lanes == 16:              # one instruction scales, saturates and denormalises
-        scale = L.sub(n, float(halvings)) if halvings else n
-        name = "llvm.x86.avx512.mask.scalef.ps.512"
-        L.f.declare(f"{L.v} @{name}({L.v}, {L.v}, {L.v}, i16, i32)")
-        return L.f.call(L.v, name, (L.v, p), (L.v, scale), (L.v, "zeroinitializer"), ("i16", "-1"), ("i32", "4"))
     whole = L.int("sub", L.bits(t), 0x4B400000 + halvings)
     half = L.int("ashr", whole, 1)                              # two steps: neither factor over- nor underflows
     rest = L.int("sub", whole, half)
@@ -61,6 +79,17 @@ def exp_scaled(L: Lanes, x: str, halvings: int = 0) -> str:
 
 def exp(L: Lanes, x: str) -> str:
     return exp_scaled(L, x)
+
+
+def exp_negative(L: Lanes, x: str) -> str:
+    """eˣ for x ≤ 0, or NaN: at most 1.1 ulp."""
+    x = L.above(x, -110.0)
+    if L.wide:
+        return _exp_by_table(L, x)
+    t, _, r = _reduced(L, x)
+    p = L.add(L.fma(L.mul(r, r), L.poly(r, EXPM1), r), 1.0)
+    raised = L.from_bits(L.int("shl", L.int("sub", L.bits(t), 0x4B400000 - 191), 23))     # 2^(n + 64) ≥ 2^-95
+    return L.mul(L.mul(p, raised), 2.0 ** -64)
 
 
 def _expm1_bounded(L: Lanes, x: str) -> str:
@@ -79,9 +108,18 @@ def expm1(L: Lanes, x: str) -> str:
 
 
 def sigmoid(L: Lanes, x: str) -> str:
-    """At most 3 ulp; one division."""
-    e = exp(L, L.neg(L.abs(x)))
+    """At most 3 ulp; one division. 16 lanes take 11 cycles (Zen 4)."""
+    e = exp_negative(L, L.neg(L.abs(x)))
     return L.div(L.where(L.compare("olt", x, 0.0), e, 1.0), L.add(e, 1.0))
+
+
+def silu(L: Lanes, x: str) -> str:
+    """x·sigmoid(x) = x / (1 + e⁻ˣ): at most 4 ulp from −80 on, below it 0 within 1.5e-33, −∞ included.
+    10 cycles for 16 lanes (Zen 4): e⁻ˣ may neither over- nor underflow, and no sign is kept apart."""
+    y = L.above(x, -80.0)
+    a = L.neg(L.below(y, 80.0))
+    e = _exp_by_table(L, a, exact=False) if L.wide else exp(L, a)
+    return L.div(y, L.add(e, 1.0))
 
 
 def tanh(L: Lanes, x: str) -> str:
@@ -98,7 +136,7 @@ def tanh_softplus(L: Lanes, x: str) -> str:
 
 
 def sinh(L: Lanes, x: str) -> str:
-    """At most 2 ulp."""
+    """At most 2.1 ulp."""
     a = L.abs(x)
     h = exp_scaled(L, a, 1)
     z = L.mul(x, x)
@@ -157,7 +195,7 @@ def log1p(L: Lanes, x: str) -> str:
 
 def softplus(L: Lanes, x: str) -> str:
     """max(x, 0) + log1p(e^−|x|): at most 3 ulp."""
-    return L.add(L.above(x, 0.0), log1p(L, exp(L, L.neg(L.abs(x)))))
+    return L.add(L.above(x, 0.0), log1p(L, exp_negative(L, L.neg(L.abs(x)))))
 
 
 def asinh(L: Lanes, x: str) -> str:
