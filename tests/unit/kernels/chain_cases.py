@@ -11,7 +11,7 @@ from tensorwright.dims import Dim
 from tensorwright.dtypes import DType
 from tensorwright.ir import Op, TensorType
 from tensorwright.kernels.problem import Operand, Problem
-from tensorwright.ops import Chain, Convolution, Fused, Pointwise
+from tensorwright.ops import Chain, Convolution, Fused, Pointwise, Pool
 from tensorwright.ops.expr import Apply, Const, Expr, In
 
 F = DType.float32
@@ -40,6 +40,18 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Pooling."""
+
+    kind: str
+    window: int = 3
+    stride: int = 2
+    pads: tuple[int, int] = (1, 1)
+    include_pad: bool = False
+    ceil: bool = False
+
+
+@dataclass(frozen=True)
 class Scale:
     """x · scale per image and channel; with relu: max(x · scale + shift, 0), both per channel."""
 
@@ -49,7 +61,7 @@ class Scale:
 ACTS = {"": lambda x: x, "relu6": relu6, "silu": silu}
 
 
-def chain_problem(n: Dim, c: int, size: tuple[int, int], stages: Sequence[Conv | Scale], *, pixel_y: int = 0,
+def chain_problem(n: Dim, c: int, size: tuple[int, int], stages: Sequence[Conv | Scale | Window], *, pixel_y: int = 0,
                   border_y: int = 0, pixel_x: int = 0, tuned: tuple[tuple[str, int], ...] = ()) -> Problem:
     """x has the zero border that the first stage needs; y a border and wider pixels if asked."""
     ops: list[Op] = []
@@ -67,6 +79,11 @@ def chain_problem(n: Dim, c: int, size: tuple[int, int], stages: Sequence[Conv |
                 op = Pointwise(Apply("max", (total, Const(0.0, F)), F))
             own = [*flow, per_image, *([per_image] if s.relu else [])]
             arity = 2 + s.relu
+        elif isinstance(s, Window):
+            both = (s.stride, s.stride)
+            op = Pool(s.kind, (s.window, s.window), both, (s.pads, s.pads), (1, 1), s.include_pad, s.ceil)
+            own = [channels_last(shape, F, pixel=pixel_x)] if i == 0 else []
+            shape, arity = op.infer(TensorType(shape, F)).shape, 1
         else:
             groups = s.groups if s.k else int(shape[1])  # type: ignore[call-overload]
             k = s.k or groups

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from chain_cases import Conv, Scale, chain_problem
+from chain_cases import Conv, Scale, Window, chain_problem
 from contraction_cases import HERE, check, compiles_everywhere
 
 from tensorwright.dims import symbol
@@ -35,6 +35,10 @@ CHAINS = {
     "two windows": [Conv(17, 3), Conv(0, 7, dilation=2), Conv(24, 3, 2), Conv(5)],
     "stride beyond the window": [Conv(17, 3), Conv(24, 1, 3)],
     "groups": [Conv(32, act="relu6"), Conv(32, 3, groups=8, act="relu6"), Conv(17)],
+    "maximum": [Conv(17, 3, act="relu6"), Window("max", ceil=True), Conv(24)],
+    "maximum of negative numbers": [Scale(), Window("max", 3, 1, (2, 0))],
+    "average with padding": [Conv(17), Window("average", include_pad=True)],
+    "average": [Window("average", 2, 2, (0, 0)), Conv(17, 3), Window("average", 3, 1, (0, 0))],
     "uneven padding": [Conv(17), Conv(24, 3, 2, pads=(0, 1)), Conv(24, 3, pads=(2, 0))],
 }
 
@@ -84,6 +88,9 @@ def test_what_chains_cannot_do_is_declined() -> None:
     inputs[1] = replace(inputs[1], constant=False)
     assert not list(chain.tactics(replace(problem, inputs=tuple(inputs)), HERE[0])), "weights known at run time"
     assert not list(chain.tactics(chain_problem(1, 16, (symbol("s0"), 14), stages, tuned=(("s0", 5),)), HERE[0]))
+    for pool in (Window("average"), Window("average", pads=(0, 0), ceil=True)):
+        assert not list(chain.tactics(chain_problem(1, 16, (12, 14), [Conv(24), pool]), HERE[0]))
+    assert not list(chain.tactics(chain_problem(1, 16, (12, 14), [Window("max"), Conv(24)]), HERE[0]))
     needs_border = chain_problem(1, 16, (12, 14), [Conv(24, 3), Conv(17)])
     bare = replace(needs_border.inputs[0], border=())
     assert not list(chain.tactics(replace(needs_border, inputs=(bare, *needs_border.inputs[1:])), HERE[0]))

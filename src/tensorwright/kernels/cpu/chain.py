@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...dims import evaluate
+from ...dims import evaluate, product
+from ...ops.convolution import Convolution
 from ...targets import CpuSpec
 from ..problem import Problem, Tactic
 from . import tactics as family_tactics
@@ -15,7 +16,7 @@ Choices = Sequence[Sequence[Tactic]]
 
 
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Banded]:
-    """Chains of 2-D convolutions and pointwise layers with constant weights; only the batch may be symbolic."""
+    """Chains of 2-D convolutions with constant weights, pools and pointwise layers; only the batch may be symbolic."""
     yield from chain_tactics(problem, cpu, ())
 
 
@@ -76,11 +77,8 @@ def _bytes(form: Form, cpu: CpuSpec, rows: int) -> int:
     flowing = sum(window_bytes(form.band(k, cpu), w.length) for k, w in enumerate(windows(form, rows)[:-1]))
     weights = 0
     for stage in form.stages:
-        if not stage.pointwise:
+        if isinstance(stage.core, Convolution):
             w = stage.operands[1]
             assert w is not None
-            size = 1
-            for d in w.shape:
-                size *= int(d)  # type: ignore[arg-type]
-            weights += size * w.dtype.itemsize
+            weights += evaluate(product(w.shape), {}) * w.dtype.itemsize
     return flowing + weights

@@ -17,6 +17,7 @@ from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, arg, entry, linked, vector
 from ..problem import Operand, Phase, Problem, Source, Tactic, Workspace
 from .chain_form import FLOW, ROWS, Form, form_of
+from .pool import least
 
 ALIGN = 64
 
@@ -228,11 +229,11 @@ class _Writer:
             f.store(type_, f.load(type_, f.at(source, i)), f.at(top, i))
 
     def _clear_rows(self, k: int, low: str, first: str, end: str) -> None:
-        """Zeros in rows first ... end − 1, numbered as in the image; none when end ≤ first."""
-        f, x = self.f, self.flowing[k]
+        """What lies outside the image in rows first ... end − 1, numbered as there; nothing when end ≤ first."""
+        f, x, outside = self.f, self.flowing[k], self.form.stages[k + 1].outside
         row = int(x.strides[2]) * x.dtype.itemsize  # type: ignore[arg-type]
         base = self.f.at(self.buffers[k], f.mul(f.sub(first, low), row))
-        self._zeros(k, base, f.mul(f.sub(end, first), row))
+        self._fill(k, base, f.mul(f.sub(end, first), row), least(x.dtype) if outside is None else outside)
 
     def _clear_columns(self, k: int) -> None:
         """Zeros left and right of every row of the window; kernels do not write there."""
@@ -241,17 +242,17 @@ class _Writer:
         (left, right), width = x.border_of(3), int(x.shape[3])  # type: ignore[arg-type]
         with f.loop("row", 0, self.windows[k].length if left or right else 0) as i:
             base = f.at(self.buffers[k], f.mul(i, row))
-            self._zeros(k, base, str(left * pixel))
-            self._zeros(k, f.at(base, (left + width) * pixel), str(right * pixel))
+            self._fill(k, base, str(left * pixel), 0)
+            self._fill(k, f.at(base, (left + width) * pixel), str(right * pixel), 0)
 
-    def _zeros(self, k: int, pointer: str, count: str) -> None:
-        """`count` bytes: whole elements."""
+    def _fill(self, k: int, pointer: str, count: str, value: float) -> None:
+        """`count` bytes of window k: whole elements."""
         f, x = self.f, self.flowing[k]
         scalar, size = SCALAR[x.dtype], x.dtype.itemsize
         bytes_ = max(size, self.cpu.vector_bits // 8)
         type_ = vector(scalar, bytes_ // size)
         whole = f.sub(count, f.set(f"srem i64 {count}, {bytes_}"))
         with f.loop("zero", 0, whole, bytes_) as i:
-            f.store(type_, f.const(type_, 0), f.at(pointer, i))
+            f.store(type_, f.const(type_, value), f.at(pointer, i))
         with f.loop("zero", whole, count, size) as i:
-            f.store(scalar, f.const(scalar, 0), f.at(pointer, i))
+            f.store(scalar, f.const(scalar, value), f.at(pointer, i))

@@ -12,6 +12,7 @@ from ...ops.chain import Chain
 from ...ops.convolution import Convolution
 from ...ops.fused import Fused
 from ...ops.pointwise import Pointwise
+from ...ops.pool import Pool
 from ...targets import CpuSpec
 from ..problem import Operand, Problem
 from .contraction import core_of
@@ -31,7 +32,8 @@ class Stage:
     shape      of its output: (N, K, P, Q)
     span, stride, before   output row p needs input rows p·stride − before ... + span − 1
     columns    zeros needed left and right of its input
-    below      rows of zeros needed below its input
+    below      rows needed below its input
+    outside    what rows above and below its input hold; None for the least number of the type
     """
 
     op: Op
@@ -44,6 +46,11 @@ class Stage:
     before: int = 0
     columns: tuple[int, int] = (0, 0)
     below: int = 0
+    outside: int | None = 0
+
+    @property
+    def core(self) -> Op:
+        return core_of(self.op)[0]
 
     @property
     def pointwise(self) -> bool:
@@ -113,8 +120,8 @@ class Form:
                 x = replace(x, shape=(1, x.shape[1], high, x.shape[3]), strides=(0, *x.strides[1:]),
                             border=zeros if any(x.border_of(3)) else ())
             inputs.append(x)
-        core, _, _ = core_of(op)
-        if isinstance(core, Convolution):
+        core = stage.core
+        if isinstance(core, (Convolution, Pool)):
             core = replace(core, pads=((0, 0), core.pads[1]))
             op = replace(op, core=core) if isinstance(op, Fused) else core
         return Problem(op, tuple(inputs), (self.band(k, cpu),), ((str(ROWS), rows),))
@@ -152,12 +159,11 @@ def _stage(op: Op, operands: list[Operand | None], numbers: list[int | None], y:
     if isinstance(op, Pointwise):
         alike = all(x.shape == y.shape for x in moving) and (flowing is None or flowing.shape == y.shape)
         return stage if alike else None
-    if not isinstance(core, Convolution) or (flowing is not None and numbers[0] != FLOW):
+    if not isinstance(core, (Convolution, Pool)) or (flowing is not None and numbers[0] != FLOW):
         return None
-    x, w = operands[0], operands[1]
+    x = operands[0]
     extents = x.shape[2:] if x is not None else flowing.shape[2:] if flowing is not None else ()
-    window = [r for r in w.shape[2:] if isinstance(r, int)] if w is not None and w.constant else []
-    sizes = [d for d in extents if isinstance(d, int)]
+    window, sizes = _window(core, operands), [d for d in extents if isinstance(d, int)]
     if len(window) != 2 or len(sizes) != 2:
         return None
     if any(e.shape != y.shape for i, e in enumerate(operands) if i >= (arity or len(operands)) and e is not None):
@@ -166,9 +172,23 @@ def _stage(op: Op, operands: list[Operand | None], numbers: list[int | None], y:
     missing = [max(0, (int(p) - 1) * s + span - before - extent) for p, s, span, (before, _), extent
                in zip(stage.shape[2:], core.strides, spans, core.pads, sizes, strict=True)]
     (before, _), (left, _) = core.pads
+    stage = replace(stage, span=spans[0], stride=core.strides[0], before=before, below=missing[0])
+    if isinstance(core, Pool):
+        # columns outside are the kernel's own business, rows outside it takes for rows like others
+        explicit = core.kind == "average" and core.include_pad and not core.ceil
+        if (before or missing[0]) and (x is not None or not (core.kind == "max" or explicit)):
+            return None
+        return replace(stage, outside=None if core.kind == "max" else 0)
     if x is not None:
         have = x.border_of(2), x.border_of(3)
         if have[0][0] < before or have[0][1] < missing[0] or have[1][0] < left or have[1][1] < missing[1]:
             return None
-    return replace(stage, span=spans[0], stride=core.strides[0], before=before, columns=(left, missing[1]),
-                   below=missing[0])
+    return replace(stage, columns=(left, missing[1]))
+
+
+def _window(core: Convolution | Pool, operands: list[Operand | None]) -> list[int]:
+    """Extents of the window, as far as they are known; of a convolution only if its filters are constant."""
+    if isinstance(core, Pool):
+        return list(core.window)
+    w = operands[1]
+    return [r for r in w.shape[2:] if isinstance(r, int)] if w is not None and w.constant else []

@@ -129,7 +129,7 @@ class _Printer:
             values = [load_strided(f, self.scalar, f.at(base, o), stride, lanes, mask) for o in offsets]
             result = self.largest(vec, values) if self.op.kind == "max" else self.total(vec, values)
         else:
-            first = f.const(vec, _lowest(self.x.dtype) if self.op.kind == "max" else 0)
+            first = f.const(vec, least(self.x.dtype) if self.op.kind == "max" else 0)
             result = self.loops(base, stride, ranges, lanes, mask, first)
         if self.op.kind == "average":
             if divisor.startswith("%"):
@@ -261,7 +261,8 @@ def _tree(values: list[str], combine: Callable[[str, str], str]) -> str:
     return values[0]
 
 
-def _lowest(t: DType) -> float | int:
+def least(t: DType) -> float | int:
+    """The neutral element of a maximum."""
     if t.is_float:
         return -inf
     return 0 if t is DType.bool else int(np.iinfo(t.numpy).min)
