@@ -11,7 +11,7 @@ from ..dims import Dim, mul
 from ..dtypes import DType
 from ..ir import Network, Op, TensorType
 from ..kernels.problem import Problem
-from ..ops import Fused
+from ..ops import Chain, Fused
 from ..ops.conditions import conditions
 from ..plan.records import Condition, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
 from ..targets import CpuSpec
@@ -176,7 +176,9 @@ class Assembly:
 
 
 def describe(op: Op) -> str:
-    """An operator with its epilogue, for tables."""
+    """An operator with its epilogue, or those of a chain, for tables."""
+    if isinstance(op, Chain):
+        return "; ".join(map(describe, op.stages))
     if isinstance(op, Fused):
         return f"{type(op.core).__name__} → {op.epilogue}"
     return str(op) if len(str(op)) < 80 else type(op).__name__

@@ -18,6 +18,7 @@ from ..device.team import default_threads
 from ..errors import BuildError, VerificationError
 from ..ir import Network
 from ..ir.network_codec import decode_network, encode_network
+from ..kernels.problem import Problem
 from ..ops.registry import REGISTRY
 from ..plan.records import Plan, Profile, Program
 from ..targets import CpuSpec
@@ -28,7 +29,7 @@ from .check import check_program
 from .lower import Lowering
 from .options import BuildOptions
 from .specialise import fixed_symbols, specialise
-from .tune import Tuner
+from .tune import Choice, Tuner
 from .verify import Report, tolerance_of
 from .work import KernelWork
 
@@ -130,13 +131,32 @@ class Compiler:
         self.weights: dict[str, np.ndarray] = {}
 
     def program(self, profile: Profile, reuse: bool = True) -> Program:
-        network = specialise(self.network, fixed_symbols(profile))
-        lowering = Lowering(network, self.cpu, profile.optimum()).run()
-        choices = self.tuner.choose([w for w in lowering.works if isinstance(w, KernelWork)])
+        network, lowering, choices = self.lowered(profile)
         assembly = Assembly(network, lowering, choices, profile, self.cpu, self.threads, self.network)
         program = assembly.run(reuse)
         self.weights.update(assembly.weights)
         return program
+
+    def lowered(self, profile: Profile) -> tuple[Network, Lowering, Mapping[Problem, Choice]]:
+        """The network with its chains, its works and their kernels.
+
+        Chains are formed where they promise something; those that no kernel executes, or that turn out to be no faster
+        than their layers, are left apart in the next attempt.
+        """
+        plain, sizes = specialise(self.network, fixed_symbols(profile)), profile.optimum()
+        apart: set[str] = set()
+        while True:
+            network, report = passes.form_chains(plain, self.cpu, self.threads, sizes, apart)
+            lowering = Lowering(network, self.cpu, sizes).run()
+            worse = set(lowering.refused)
+            if not worse:
+                works = [w for w in lowering.works if isinstance(w, KernelWork)]
+                choices = self.tuner.choose(works)
+                worse = {w.name for w in works if w.problem not in choices}
+            if not worse:
+                trace.say(trace.REWRITES, partial(str, report))
+                return network, lowering, choices
+            apart |= worse
 
     def verified(
         self,

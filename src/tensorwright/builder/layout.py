@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 
 from ..dims import Dim, floordiv, mul
-from ..ir import Layer, Network, TensorType
+from ..ir import Layer, Network, Op, TensorType
 from ..ops import (
     Attention,
+    Chain,
     Concat,
     Convolution,
     ConvTranspose,
@@ -31,9 +32,23 @@ from ..ops import (
 Order = tuple[int, ...]
 
 
-def core(layer: Layer) -> object:
-    """The operator that decides a layer's family: the fused core, or the operator itself."""
-    return layer.op.core if isinstance(layer.op, Fused) else layer.op
+def core(op: Op) -> Op:
+    """The operator that decides how the main operand is read: the core of a fused one, of a chain's first stage."""
+    op = op.stages[0] if isinstance(op, Chain) else op
+    return op.core if isinstance(op, Fused) else op
+
+
+def attached(op: Op, count: int) -> list[list[int]]:
+    """Which of `count` inputs are expanded to the result of each stage: Pointwise operands and those of epilogues.
+
+    A plain operator is one stage.
+    """
+    stages = zip(op.stages, op.split(range(count)), strict=True) if isinstance(op, Chain) else [(op, range(count))]
+    found = []
+    for stage, inputs in stages:
+        first = 0 if isinstance(stage, Pointwise) else stage.arity if isinstance(stage, Fused) else len(inputs)
+        found.append([i for i in inputs[first:] if i is not None])
+    return found
 
 
 def channels_last(rank: int) -> Order:
@@ -73,7 +88,7 @@ def choose_orders(network: Network) -> dict[str, Order]:
             queue.append(name)
 
     for layer in network.layers:
-        if isinstance(core(layer), (Convolution, ConvTranspose)):
+        if isinstance(core(layer.op), (Convolution, ConvTranspose)) or isinstance(layer.op, Chain):
             for value in (layer.inputs[0], layer.outputs[0]):
                 if value and is_tensor(value) and rank(value) >= 3:
                     wish(value, channels_last(rank(value)))
@@ -108,20 +123,17 @@ def choose_orders(network: Network) -> dict[str, Order]:
 
 def _same_order_values(layer: Layer, network: Network) -> list[str]:
     """Values of a layer that want one order: operands of full rank of operators that work in any order."""
-    op = core(layer)
-    values = [layer.outputs[0]]
-    if isinstance(op, (Pointwise, Concat)):
-        values += [i for i in layer.inputs if i]
-    elif isinstance(op, (Pool, Resize, Pad, Slice, Convolution, ConvTranspose)) or (
+    op = core(layer.op)
+    if isinstance(op, (Pool, Resize, Pad, Slice, Convolution, ConvTranspose, Softmax, Normalize)) or (
         isinstance(op, Reduce) and op.keepdims
     ):
-        values += [i for i in (layer.inputs[0],) if i]
-        if isinstance(layer.op, Fused):
-            values += [i for i in layer.inputs[layer.op.arity :] if i]
-    elif isinstance(op, (Softmax, Normalize)) and layer.inputs[0]:
-        values += [layer.inputs[0]]
+        main = layer.inputs[:1]
+    elif isinstance(op, (Pointwise, Concat)):
+        main = () if isinstance(op, Pointwise) else layer.inputs
     else:
         return []
+    extras = [layer.inputs[i] for stage in attached(layer.op, len(layer.inputs)) for i in stage]
+    values = [v for v in (layer.outputs[0], *main, *extras) if v]
     out = network.types[layer.outputs[0]]
     if not isinstance(out, TensorType):
         return []
@@ -135,7 +147,7 @@ def _same_order_values(layer: Layer, network: Network) -> list[str]:
 
 def _can_write(layer: Layer, order: Order) -> bool:
     """Kernels that write rows can permute everything but the row."""
-    op = core(layer)
+    op = core(layer.op)
     if isinstance(op, (Pointwise, Attention)):
         return order[-1] == len(order) - 1
     return isinstance(op, MatMul) and order[-1] == len(order) - 1

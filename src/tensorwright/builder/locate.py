@@ -12,8 +12,6 @@ from ..ops.evaluate import bind_symbols
 from ..plan.records import Profile
 from ..runtime import Engine
 from .assemble import Assembly
-from .lower import Lowering
-from .specialise import fixed_symbols, specialise
 from .verify import compare, expected_outputs, random_feeds
 from .work import KernelWork
 
@@ -34,9 +32,7 @@ def first_divergence(compiler: Compiler, profile: Profile, shapes: Mapping[str, 
     network = compiler.network
     tensors = [(n, t) for n in network.inputs if isinstance(t := network.types[n], TensorType)]
     env = bind_symbols(tensors, dict(shapes))
-    network = specialise(network, fixed_symbols(profile))
-    lowering = Lowering(network, compiler.cpu, profile.optimum()).run()
-    choices = compiler.tuner.choose([w for w in lowering.works if isinstance(w, KernelWork)])
+    network, lowering, choices = compiler.lowered(profile)
     assembly = Assembly(network, lowering, choices, profile, compiler.cpu, compiler.threads)
     program = assembly.run(reuse=False)
     compiler.weights.update(assembly.weights)

@@ -17,6 +17,7 @@ from ..dtypes import NATIVE, DType
 from ..ir import Layer, Network, Op, TensorType
 from ..kernels.cpu import tactics
 from ..ops import (
+    Chain,
     Concat,
     Convolution,
     ConvTranspose,
@@ -37,8 +38,9 @@ from ..ops import (
 )
 from ..ops.expr import In
 from ..targets import CpuSpec
-from .layout import Order, canonical, channels_last, choose_orders, core
-from .storage import Border, Buffers, Place, expanded, order_of, reshaped, sliced, strides_of, transposed
+from .layout import Order, attached, canonical, channels_last, core
+from .placement import Placement
+from .storage import Border, Place, expanded, order_of, reshaped, sliced, strides_of, transposed
 from .work import HostWork, KernelWork, Work, make_problem
 
 #: Types that are stored and converted, not computed in; operators whose kernels only move elements.
@@ -47,118 +49,18 @@ MOVES = (Gather, GatherElements, GatherND, Pad)
 SPATIAL = (Convolution, ConvTranspose, Pool, Resize)
 
 
-class Lowering:
-    """State of one lowering. Read `works`, `buffers`, `output_values` and `constants` when `run()` is done."""
+class Lowering(Placement):
+    """State of one lowering. Read `works`, `buffers`, `output_values` and `constants` when `run()` is done.
+
+    refused   names of chains that no kernel executes: lower again with their layers apart
+    """
 
     def __init__(self, network: Network, cpu: CpuSpec, tuned: Mapping[str, int]) -> None:
-        self.network, self.cpu, self.tuned = network, cpu, tuned
-        self.buffers = Buffers()
+        super().__init__(network)
+        self.cpu, self.tuned = cpu, tuned
         self.works: list[Work] = []
-        self.places: dict[str, Place] = {}
-        self.constants: dict[str, np.ndarray] = {}  # weight name → array, as constant buffers name them
         self.output_values: list[int | str] = []
-        self.orders = choose_orders(network)
-        self.producers, self.readers = network.producers(), network.readers()
-        self.targets = self._concat_targets()
-        self.borders = self._borders()
-        self._constant_of_buffer: dict[int, np.ndarray] = {}
-
-    # where results go ---------------------------------------------------------------------------------------------
-    def _is_computed(self, name: str) -> bool:
-        """Whether a kernel writes the value itself, so that we choose where."""
-        layer = self.producers.get(name)
-        return (
-            layer is not None
-            and not isinstance(layer.op, (Transpose, Reshape, Slice, Expand, Host))
-            and all(isinstance(self.network.types[v], TensorType) for v in (*layer.inputs, *layer.outputs) if v)
-        )
-
-    def _concat_targets(self) -> dict[str, tuple[str, int, Dim]]:
-        """value → (concatenation it is written into, axis, start): such a Concat costs nothing for it."""
-        found: dict[str, tuple[str, int, Dim]] = {}
-        for layer in reversed(self.network.layers):
-            if not isinstance(layer.op, Concat) or not isinstance(self.network.types[layer.outputs[0]], TensorType):
-                continue
-            out = layer.outputs[0]
-            start: Dim = 0
-            for name in layer.inputs:
-                assert name is not None
-                t = self.network.tensor(name)
-                if (
-                    self._is_computed(name)
-                    and name not in found
-                    and name not in self.network.outputs
-                    and layer.inputs.count(name) == 1
-                    and self.orders[name] == self.orders[out]
-                ):
-                    found[name] = (out, layer.op.axis, start)
-                start = start + t.shape[layer.op.axis]
-        return found
-
-    def _borders(self) -> dict[str, Border]:
-        """value → zero border that convolutions reading it (or a channel slice of it) would like around it."""
-        found: dict[str, list[list[int]]] = {}
-
-        def ask(name: str, pads: tuple[tuple[int, int], ...]) -> None:
-            if name in self.targets:
-                return ask(self.targets[name][0], pads)
-            layer = self.producers.get(name)
-            if layer is not None and isinstance(layer.op, Slice) and layer.inputs[0]:
-                t = self.network.tensor(layer.inputs[0])
-                if layer.op.sizes[2:] == t.shape[2:] and all(step == 1 for step in layer.op.steps[2:]):
-                    return ask(layer.inputs[0], pads)
-            reshaped_ = layer is not None and isinstance(layer.op, Reshape)  # if it turns out to need a copy
-            if (self._is_computed(name) or reshaped_) and not (name in self.network.outputs and self._is_c_order(name)):
-                have = found.setdefault(name, [[0, 0] for _ in range(len(pads) + 2)])
-                for axis, (before, after) in enumerate(pads):
-                    have[axis + 2] = [max(have[axis + 2][0], before), max(have[axis + 2][1], after)]
-
-        for layer in self.network.layers:
-            op = core(layer)
-            if isinstance(op, Convolution) and layer.inputs[0] and any(map(any, op.pads)):
-                if isinstance(self.network.types[layer.inputs[0]], TensorType):
-                    ask(layer.inputs[0], op.pads)
-        return {name: tuple((b, a) for b, a in border) for name, border in found.items()}
-
-    def _is_c_order(self, name: str) -> bool:
-        return self.orders[name] == canonical(len(self.orders[name]))
-
-    def allocate(self, name: str) -> Place:
-        """The place a layer writes value `name` to."""
-        if name in self.places:
-            return self.places[name]
-        t = self.network.tensor(name)
-        if name in self.targets:
-            parent_name, axis, start = self.targets[name]
-            parent = self.allocate(parent_name)
-            starts: tuple[Dim, ...] = tuple(start if a == axis else 0 for a in range(t.rank))
-            place = sliced(parent, starts, t.shape, (1,) * t.rank)
-        elif name in self.network.outputs and self._is_c_order(name):
-            place = self.buffers.dense("output", t.shape, t.dtype, name)
-            self.buffers.user[name] = place.buffer
-        else:
-            place = self.buffers.ordered(t.shape, t.dtype, self.orders[name], self.borders.get(name, ()))
-        self.places[name] = place
-        return place
-
-    def constant(self, array: np.ndarray, name: str) -> Place:
-        """A constant buffer for the array, in C order."""
-        array = np.asarray(array, order="C")  # unlike ascontiguousarray: scalars stay scalars
-        key, n = name, 1
-        while key in self.constants and self.constants[key] is not array:
-            key, n = f"{name}~{n}", n + 1
-        self.constants[key] = array
-
-        place = self.buffers.dense("constant", array.shape, DType.of(array), key)
-        self._constant_of_buffer[place.buffer] = array
-        return place
-
-    def place(self, name: str) -> Place:
-        """Where value `name` is; constants get their buffer when first read."""
-        if name not in self.places:
-            assert name in self.network.constants, name
-            self.places[name] = self.constant(self.network.constants[name], name)
-        return self.places[name]
+        self.refused: set[str] = set()
 
     # layers -------------------------------------------------------------------------------------------------------
     def run(self) -> Lowering:
@@ -287,7 +189,9 @@ class Lowering:
             self.host(layer, f"no kernel computes in {foreign[0]}")
             return
         if not self._compute(layer.name, op, inputs, tuple(outputs), layer.origin):
-            self.host(layer, f"no kernel for {type(core(layer)).__name__} of this type and layout")
+            if isinstance(op, Chain):
+                self.refused.add(layer.name)
+            self.host(layer, f"no kernel for {type(core(op)).__name__} of this type and layout")
 
     def _compute(
         self, name: str, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...], origin: tuple[str, ...]
@@ -297,8 +201,7 @@ class Lowering:
         if self.emit(name, op, inputs, outputs, origin):
             return True
         mark = len(self.works)
-        arity = op.arity if isinstance(op, Fused) else len(inputs)
-        ranked = self._preferred(op, inputs[:arity], f"{name} (layout)", origin) + inputs[arity:]
+        ranked = self._preferred(op, inputs, f"{name} (layout)", origin)
         if self.emit(name, op, ranked, outputs, origin):
             return True
         del self.works[mark:]
@@ -310,24 +213,26 @@ class Lowering:
                 self.copy(temporary, y, f"{name} (result)", origin)
                 return True
             del self.works[mark:]
-        if isinstance(op, Fused):
-            y = outputs[0]
-            t = op.core.infer(*[None if p is None else TensorType(p.shape, p.dtype) for p in inputs[:arity]])
-            assert isinstance(t, TensorType)
-            middle = self.buffers.ordered(t.shape, t.dtype, order_of(y) if not y.is_dense else canonical(t.rank))
-            if self._compute(name, op.core, inputs[:arity], (middle,), origin):
-                return self._compute(
-                    f"{name} (epilogue)", Pointwise(op.epilogue), (middle, *inputs[arity:]), (y,), origin
-                )
-        return False
+        return isinstance(op, Fused) and self._apart(name, op, inputs, outputs[0], origin)
+
+    def _apart(
+        self, name: str, op: Fused, inputs: tuple[Place | None, ...], y: Place, origin: tuple[str, ...]
+    ) -> bool:
+        """The core, then its epilogue."""
+        arity = op.arity
+        t = op.core.infer(*[None if p is None else TensorType(p.shape, p.dtype) for p in inputs[:arity]])
+        assert isinstance(t, TensorType)
+        middle = self.buffers.ordered(t.shape, t.dtype, order_of(y) if not y.is_dense else canonical(t.rank))
+        return self._compute(name, op.core, inputs[:arity], (middle,), origin) and self._compute(
+            f"{name} (epilogue)", Pointwise(op.epilogue), (middle, *inputs[arity:]), (y,), origin
+        )
 
     def _compute_into(
         self, name: str, op: Op, inputs: tuple, ranked: tuple, y: Place, origin: tuple, mark: int
     ) -> bool:
         if self.emit(name, op, self._broadcast(op, inputs, (y,)), (y,), origin):
             return True
-        arity = op.arity if isinstance(op, Fused) else len(inputs)
-        ranked = self._preferred(op, inputs[:arity], f"{name} (layout)", origin) + inputs[arity:]
+        ranked = self._preferred(op, inputs, f"{name} (layout)", origin)
         if self.emit(name, op, ranked, (y,), origin):
             return True
         del self.works[mark:]
@@ -336,52 +241,44 @@ class Lowering:
     def _broadcast(
         self, op: Op, inputs: tuple[Place | None, ...], outputs: tuple[Place, ...]
     ) -> tuple[Place | None, ...]:
-        """Pointwise operands and epilogue extras, expanded to the output's shape; big constants laid like it."""
-        first = 0 if isinstance(op, Pointwise) else op.arity if isinstance(op, Fused) else len(inputs)
-        y = outputs[0]
-        result = list(inputs)
-        for i in range(first, len(inputs)):
-            p = inputs[i]
-            assert p is not None
-            array = self._constant_of_buffer.get(p.buffer)
-            whole = array is not None and array.shape == p.shape and p.is_dense
-            if array is not None and whole and sum(d != 1 for d in array.shape) > 1:
-                order = tuple(a - (len(y.shape) - array.ndim) for a in order_of(y))
-                order = tuple(a for a in order if a >= 0)
-                if order != canonical(array.ndim):
-                    moved = self.constant(
-                        np.ascontiguousarray(array.transpose(order)),
-                        self.buffers.records[p.buffer].name + "@" + "".join(map(str, order)),
-                    )
-                    p = transposed(moved, tuple(order.index(a) for a in range(array.ndim)))
-            result[i] = replace(expanded(p, y.shape), border=())
+        """Pointwise operands and epilogue extras, expanded to what their stage writes; big constants laid like that."""
+        y, result = outputs[0], list(inputs)
+        stages = [(y.shape, order_of(y))]
+        if isinstance(op, Chain):
+            types = op.types([None if p is None else TensorType(p.shape, p.dtype) for p in inputs])
+            stages = [*((t.shape, channels_last(t.rank)) for t in types[:-1]), *stages]
+        for (shape, order), own in zip(stages, attached(op, len(inputs)), strict=True):
+            for i in own:
+                p = inputs[i]
+                assert p is not None
+                result[i] = replace(expanded(self._laid(p, order), shape), border=())
         return tuple(result)
+
+    def _laid(self, p: Place, order: Order) -> Place:
+        """A constant of two or more real axes laid out anew with its axes in the order of the result's."""
+        array = self._constant_of_buffer.get(p.buffer)
+        if array is None or array.shape != p.shape or not p.is_dense or sum(d != 1 for d in array.shape) < 2:
+            return p
+        own = tuple(a - (len(order) - array.ndim) for a in order)
+        own = tuple(a for a in own if a >= 0)
+        if own == canonical(array.ndim):
+            return p
+        name = self.buffers.records[p.buffer].name + "@" + "".join(map(str, own))
+        moved = self.constant(np.ascontiguousarray(array.transpose(own)), name)
+        return transposed(moved, tuple(own.index(a) for a in range(array.ndim)))
 
     def _preferred(
         self, op: Op, inputs: tuple[Place | None, ...], name: str, origin: tuple[str, ...]
     ) -> tuple[Place | None, ...]:
-        """Variable operands copied into the layout the family works best in."""
-        inner = op.core if isinstance(op, Fused) else op
+        """Variable operands copied into the layout the family works best in; those of epilogues stay."""
+        extras = {i for stage in attached(op, len(inputs)) for i in stage} if not isinstance(op, Pointwise) else set()
         result: list[Place | None] = []
         for i, p in enumerate(inputs):
-            if p is None or p.buffer in self._constant_of_buffer:
+            if p is None or i in extras or p.buffer in self._constant_of_buffer or _reads_rows(core(op), i, p):
                 result.append(p)
                 continue
-            order: Order = canonical(len(p.shape))
-            border: Border = ()
-            if isinstance(inner, SPATIAL) and i == 0 and len(p.shape) >= 3:
-                order = channels_last(len(p.shape))
-                if isinstance(inner, Convolution):
-                    border = ((0, 0), (0, 0), *inner.pads)
-            if (
-                isinstance(inner, MatMul)
-                and i == 1
-                and (p.strides[-1] == 1 or (len(p.shape) > 1 and p.strides[-2] == 1))
-            ):
-                result.append(p)
-                continue
-            wanted = strides_of(p.shape, order)
-            if p.strides == wanted and not any(map(any, border)):
+            order, border = _wanted(core(op), i, len(p.shape))
+            if p.strides == strides_of(p.shape, order) and not any(map(any, border)):
                 result.append(p)
                 continue
             target = self.buffers.ordered(p.shape, p.dtype, order, border)
@@ -390,8 +287,8 @@ class Lowering:
         return tuple(result)
 
     def _output_order(self, op: Op, rank: int) -> Order:
-        inner = op.core if isinstance(op, Fused) else op
-        return channels_last(rank) if isinstance(inner, SPATIAL) and rank >= 3 else canonical(rank)
+        spatial = isinstance(op, Chain) or isinstance(core(op), SPATIAL)
+        return channels_last(rank) if spatial and rank >= 3 else canonical(rank)
 
     def emit(
         self,
@@ -423,3 +320,16 @@ class Lowering:
             return False
         self.works.append(KernelWork(name, problem, inputs, outputs, back, constants, origin, kind))
         return True
+
+
+def _wanted(family: Op, i: int, rank: int) -> tuple[Order, Border]:
+    """The layout in which an operator's family reads its input i best."""
+    if not isinstance(family, SPATIAL) or i > 0 or rank < 3:
+        return canonical(rank), ()
+    pads = family.pads if isinstance(family, Convolution) else ()
+    return channels_last(rank), ((0, 0), (0, 0), *pads) if pads else ()
+
+
+def _reads_rows(family: Op, i: int, p: Place) -> bool:
+    """Matrix products read their second operand in place when its rows or its columns are dense."""
+    return isinstance(family, MatMul) and i == 1 and (p.strides[-1] == 1 or (len(p.shape) > 1 and p.strides[-2] == 1))

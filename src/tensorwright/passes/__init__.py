@@ -1,4 +1,8 @@
-"""Network → network: every rewrite of the compiler, in the one order in which they run."""
+"""Network → network: every rewrite of the compiler, in the one order in which they run.
+
+`form_chains` comes last and stands apart: it needs to know the machine and the sizes, so the builder calls it for each
+program it makes, and keeps the network without chains in the plan.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from ..ir import Network
 from .affine import AFFINE
 from .attention import ATTENTION
 from .constants import drop_empty_operands, fold_constants
+from .depth_first import form_chains
 from .duplicates import drop_dead, merge_duplicates
 from .epilogue import fuse_epilogues
 from .graph import Graph
@@ -52,7 +57,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("attention", rewrites(*IDENTITIES, *MOVEMENTS, *ATTENTION)),
     ("heads", rewrites(*HEADS, *MOVEMENTS, *IDENTITIES)),
     ("padding", rewrites(*PADDING)),
-    ("chains", fuse_pointwise),
+    ("elementwise", fuse_pointwise),
     ("affine", rewrites(*AFFINE)),
     ("parallel", merge_parallel_products),
     ("transposes", rewrites(*IDENTITIES, *MOVEMENTS, *TRANSPOSES, *PRODUCTS)),
@@ -78,4 +83,4 @@ def run(network: Network, trace: Callable[[str, Network], None] | None = None) -
     return graph.freeze(), report
 
 
-__all__ = ["PASSES", "Report", "run"]
+__all__ = ["PASSES", "Report", "form_chains", "run"]

@@ -77,6 +77,6 @@ def _attach(graph: Graph, value: str, layer: Layer, report: Report) -> None:
     if isinstance(e, In) or not any(x.index == 0 for x in operands(e)):
         return
     op = Fused(source.op, e, len(source.inputs))
-    graph.merge(source, layer, Layer(op, (*source.inputs, *kept[1:]), layer.outputs, source.name,
-                                     merged_origin(source, layer)))
+    graph.merge([source, layer], Layer(op, (*source.inputs, *kept[1:]), layer.outputs, source.name,
+                                       merged_origin(source, layer)))
     report.fire("fuse epilogue", layer.name)

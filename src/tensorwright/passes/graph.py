@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -106,13 +106,13 @@ class Graph:
         """Put `new`, which writes the same values, in the place of `layer`."""
         self._put(new, self._take(layer))
 
-    def merge(self, source: Layer, reader: Layer, new: Layer) -> None:
-        """Put `new`, which writes reader's values, in the place of reader; source, which only reader read, goes."""
-        place = self._take(reader)
-        self._take(source)
-        self._put(new, place)
-        for name in (*reader.inputs, *source.inputs):
-            self.prune(name)
+    def merge(self, layers: Sequence[Layer], new: Layer) -> None:
+        """Put `new`, which writes the last layer's values, in its place; the others, which only these read, go."""
+        places = [self._take(layer) for layer in layers]
+        self._put(new, places[-1])
+        for layer in layers:
+            for name in layer.inputs:
+                self.prune(name)
 
     def constant(self, array: np.ndarray, hint: str) -> str:
         name = self.fresh(hint)
