@@ -148,11 +148,11 @@ class Compiler:
         while True:
             network, report = passes.form_chains(plain, self.cpu, self.threads, sizes, apart)
             lowering = Lowering(network, self.cpu, sizes).run()
-            worse = set(lowering.refused)
+            worse = lowering.refused - apart
             if not worse:
                 works = [w for w in lowering.works if isinstance(w, KernelWork)]
                 choices = self.tuner.choose(works)
-                worse = {w.name for w in works if w.problem not in choices}
+                worse = {w.name for w in works if w.problem in self.tuner.lost} - apart
             if not worse:
                 trace.say(trace.REWRITES, partial(str, report))
                 return network, lowering, choices
@@ -205,5 +205,5 @@ class Compiler:
         weights = {n: a for n, a in self.weights.items() if n in needed}
         data, constants = encode_network(self.network)
         weights.update({f"network/{n}": a for n, a in constants.items()})
-        choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items()}
+        choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items() if p not in self.tuner.lost}
         return Plan(name, tuple(programs), json.dumps(data), weights, dict(metadata), choices=choices)

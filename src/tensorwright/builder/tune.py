@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from ..device import cpu as device
 from ..device.compilers import Compilers
 from ..errors import BuildError, DeviceError
 from ..kernels.cpu import tactics
+from ..kernels.cpu.chain import chain_tactics, stage_problems
 from ..kernels.problem import Problem, Source, Tactic
+from ..ops import Chain
 from ..targets import CpuSpec
 from . import trace
 from .cache import TimingCache, problem_key
@@ -76,15 +79,19 @@ class Tuner:
     def __init__(self, cpu: CpuSpec, threads: int, options: BuildOptions, cache: TimingCache, tolerance: float) -> None:
         self.cpu, self.threads, self.options, self.cache, self.tolerance = cpu, threads, options, cache, tolerance
         self.chosen: dict[Problem, Choice] = {}
+        self.lost: set[Problem] = set()
         self.banned: set[str] = set()
         self.notes: list[str] = []
         self.memory: Memory | None = None
 
     def choose(self, works: Sequence[KernelWork]) -> Mapping[Problem, Choice]:
-        """A choice for the problem of every work. Problems that cost most are timed first."""
-        problems = list(dict.fromkeys(w.problem for w in works))
+        """A choice for the problem of every work. Problems that cost most are timed first; chains after their stages.
+
+        `lost` then has the chains that had better be executed layer by layer.
+        """
+        problems = list(dict.fromkeys([*(w.problem for w in works), *self._stages(works)]))
         loads = {p: load_of(p) for p in problems}
-        problems.sort(key=lambda p: -loads[p].flops - 4 * loads[p].bytes)
+        problems.sort(key=lambda p: (isinstance(p.op, Chain), -loads[p].flops - 4 * loads[p].bytes))
         weights = {p: loads[p].flops + 4 * loads[p].bytes + 1e6 for p in problems}
         begin, total = time.perf_counter(), sum(weights.values())
         end = None if self.options.tune_budget is None else begin + self.options.tune_budget
@@ -92,11 +99,15 @@ class Tuner:
         waiting = [p for p in problems if p not in self.chosen]
         with Compilers() as compilers:
             while waiting:
-                tasks: list[Task] = []
-                while waiting and sum(len(t.tactics) for t in tasks) < (BATCH if end is None else BATCH // 4):
+                tasks, kind = list[Task](), isinstance(waiting[0].op, Chain)
+                while waiting and isinstance(waiting[0].op, Chain) == kind and (
+                    sum(len(t.tactics) for t in tasks) < (BATCH if end is None else BATCH // 4)
+                ):
                     tasks.append(self._task(waiting[0], loads[waiting.pop(0)], end))
                 for task, compiled in zip(tasks, self._compile(tasks, compilers), strict=True):
                     self.chosen[task.problem] = self._decide(task, compiled, end)
+                    if kind and self._loses(task.problem):
+                        self.lost.add(task.problem)
                     done += weights[task.problem]
                     if self.options.progress:
                         spent = time.perf_counter() - begin
@@ -105,9 +116,43 @@ class Tuner:
         self.cache.save()
         return self.chosen
 
+    def _stages(self, works: Sequence[KernelWork]) -> list[Problem]:
+        """What chains are compared with: their stages as layers of their own. None when nothing is timed."""
+        if self.options.replay or self.options.tune_budget == 0:
+            return []
+        return [p for w in works if isinstance(w.problem.op, Chain) for p in stage_problems(w.problem, self.cpu)]
+
+    def _tactics(self, problem: Problem) -> Iterator[Tactic]:
+        """All candidates. A chain's are made of what was fastest for each of its stages, or is to be replayed."""
+        if not isinstance(problem.op, Chain):
+            return tactics(problem, self.cpu)
+        recorded = (self.options.replay or {}).get(problem_key(problem), "")
+        stages = stage_problems(problem, self.cpu)
+        if recorded:
+            choices = [[t for t in tactics(p, self.cpu) if repr(t) in recorded] for p in stages]
+        elif all(p in self.chosen for p in stages):
+            choices = [self._fastest(p) for p in stages]
+        else:
+            choices = []
+        return chain_tactics(problem, self.cpu, choices)
+
+    def _fastest(self, problem: Problem, count: int = 2) -> list[Tactic]:
+        """The choice for a problem and what comes next to it, as far as it was timed."""
+        first, known = self.chosen[problem].tactic, self.cache.known(problem)
+        others = [t for t in tactics(problem, self.cpu) if t != first and known.get(self._entry(t), inf) < inf]
+        return [first, *sorted(others, key=lambda t: known[self._entry(t)])][:count]
+
+    def _loses(self, problem: Problem) -> bool:
+        """Whether a chain is slower than its stages one after the other, or was, when choices are replayed."""
+        if self.options.replay:
+            return problem_key(problem) not in self.options.replay
+        stages = [self.chosen.get(p) for p in stage_problems(problem, self.cpu)]
+        times = [c and c.seconds for c in (self.chosen[problem], *stages)]
+        return None not in times and times[0] > sum(times[1:])  # type: ignore[operator, arg-type]
+
     def _task(self, problem: Problem, load: Load, end: float | None) -> Task:
         """What must be compiled and perhaps timed."""
-        candidates = [t for t in tactics(problem, self.cpu) if symbol_of(problem, t) not in self.banned]
+        candidates = [t for t in self._tactics(problem) if symbol_of(problem, t) not in self.banned]
         if not candidates:
             raise BuildError(f"no kernel is left for {problem.op}", try_="report this build with TENSORWRIGHT_DEBUG=2")
         replayed = (self.options.replay or {}).get(problem_key(problem))
@@ -171,7 +216,7 @@ class Tuner:
                 expected = results
             elif (error_ := _difference(results, expected)) > self._allowed(c.tactic):
                 self.notes.append(f"{c.tactic!r} was dropped: its result differs by {error_:.1e}")
-                self.cache.add(problem, self._entry(c.tactic), float("inf"))
+                self.cache.add(problem, self._entry(c.tactic), inf)
                 continue
             runners.append((c, launch))
         if not runners:
@@ -200,11 +245,11 @@ def _difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
     worst = 0.0
     for x, y in zip(a, b, strict=True):
         if x.dtype.kind not in "fc":
-            worst = max(worst, 0.0 if np.array_equal(x, y) else float("inf"))
+            worst = max(worst, 0.0 if np.array_equal(x, y) else inf)
             continue
         finite = np.isfinite(y)
         if not np.array_equal(finite, np.isfinite(x)):
-            return float("inf")
+            return inf
         if finite.any():
             scale = float(np.abs(y[finite]).max()) or 1.0
             worst = max(worst, float(np.abs(x[finite] - y[finite]).max()) / scale)

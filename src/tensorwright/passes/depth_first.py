@@ -66,9 +66,11 @@ def _flows(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
     found = {}
     for reader in graph.ordered():
         value = reader.inputs[0] if reader.inputs else None
-        source, t = (graph.producer(value), graph.tensor(value)) if value else (None, None)
-        if source is None or t is None or role(graph, source) is None or role(graph, reader) is None:
+        source = graph.producer(value) if value else None
+        if value is None or source is None or role(graph, source) is None or role(graph, reader) is None:
             continue
+        t = graph.tensor(value)
+        assert t is not None
         if len(graph.readers(value)) == 1 and reader.inputs.count(value) == 1 and not graph.is_output(value):
             found[value] = int(evaluate(t.size, sizes)) * t.dtype.itemsize
     return found
@@ -87,9 +89,10 @@ def role(graph: Graph, layer: Layer) -> str | None:
         return "pointwise"
     if isinstance(op, Pool):
         return "pool"
-    if not isinstance(op, Convolution) or layer.inputs[1] not in graph.constants:
+    w = graph.constants.get(layer.inputs[1] or "") if isinstance(op, Convolution) else None
+    if w is None or not isinstance(op, Convolution):
         return None
-    k, c, *window = graph.constants[layer.inputs[1]].shape
+    k, c, *window = w.shape
     if op.groups == k and c == 1 and k > 1:
         return "depthwise"
     if op.groups > 1:
@@ -105,7 +108,7 @@ def _obstacle(graph: Graph, value: str, layers: list[Layer], size: int, limit: f
         return f"{', '.join(map(str, roles))} is no chain"
     source, reader = graph.producer(value), graph.readers(value)[0]
     assert source is not None
-    written = graph.constants[reader.inputs[1]].shape[0] if roles[-1] == "window" else 0
+    written = graph.constants[reader.inputs[1] or ""].shape[0] if roles[-1] == "window" else 0
     if written > NARROW:
         return f"the window writes {written} channels: it is faster as a whole"
     if size < limit and len(layers) == 2:
