@@ -44,9 +44,9 @@ from tensorwright.runtime import Engine
 N, L = symbol("N"), symbol("L")
 PROFILE = Profile((("N", (1, 2, 5)), ("L", (1, 7, 19))))
 SHAPES = [(2, 7), (5, 19), (1, 1), (5, 19), (2, 3), (2, 7), (3, 16)]
-STEPS = ("unary", "binary", "mixed", "broadcast", "convolution", "convolution", "residual", "residual", "pool", "matmul",
-         "product", "transpose", "merge", "split", "reduce", "slice", "slice", "concat", "concat", "join", "pad", "normalise",
-         "expand", "gather", "resize", "cumsum", "topk", "scatter")
+STEPS = ("unary", "binary", "mixed", "broadcast", "convolution", "convolution", "residual", "residual", "pool",
+         "matmul", "product", "transpose", "merge", "split", "reduce", "slice", "slice", "concat", "concat", "join",
+         "pad", "normalise", "expand", "gather", "resize", "cumsum", "topk", "scatter")
 
 
 class Maker:
