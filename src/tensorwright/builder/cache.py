@@ -1,7 +1,10 @@
 """The timing cache: seconds of each tactic of each problem on this machine, kept between builds in a JSON file.
 
-An entry is only valid for the same CPU description, team size and version of the kernel generators. The file is
-replaced as a whole by a rename, merged with what other builds wrote in between.
+    {"format": 2, "scopes": {scope: {"saved": seconds since 1970, "problems": {problem key: {tactic text: seconds}}}}}
+
+A scope is one CPU description, team size and version of the kernel generators: nothing else may use its entries. The
+file is replaced as a whole by a rename, with what other builds have written in between. It stays small: of the scopes,
+the last ones saved are kept, so that old generators are forgotten; of a scope's problems, the last ones timed.
 """
 
 from __future__ import annotations
@@ -9,8 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +25,13 @@ from .. import kernels, settings
 from ..kernels.problem import Problem
 from ..targets import CpuSpec
 
-FORMAT = 1
+FORMAT = 2
+#: Scopes in the file, and problems in a scope.
+MOST_SCOPES, MOST_PROBLEMS = 6, 4000
+#: Seconds to wait for another build that is writing.
+PATIENCE = 5.0
+
+Times = dict[str, dict[str, float]]
 _log = logging.getLogger("tensorwright")
 
 
@@ -36,57 +49,98 @@ def problem_key(problem: Problem) -> str:
 
 
 class TimingCache:
-    """problem key → {tactic text: seconds}. `path` None keeps it in memory only."""
+    """problem key → {tactic text: seconds}; infinite for a tactic that was refused. `path` None keeps it in memory."""
 
     def __init__(self, path: Path | None, cpu: CpuSpec, threads: int) -> None:
         self.path = path
         self.scope = hashlib.sha256(f"{cpu.key}|{threads}|{generator_version()}".encode()).hexdigest()[:24]
-        self.times: dict[str, dict[str, float]] = self._read().get(self.scope, {})
-        self.changed = False
-
-    def _read(self) -> dict[str, dict[str, dict[str, float]]]:
-        if self.path is None:
-            return {}
-        try:
-            data = json.loads(self.path.read_text())
-            if data.get("format") != FORMAT:
-                return {}
-            return {
-                str(scope): {str(k): {str(t): float(s) for t, s in v.items()} for k, v in entries.items()}
-                for scope, entries in data["scopes"].items()
-            }
-        except (OSError, ValueError, AttributeError, KeyError, TypeError):
-            return {}  # none yet, or damaged: that costs time, not correctness
+        self.times: Times = dict(self._read().get(self.scope, (0.0, {}))[1])
+        self.learned: Times = {}
 
     def known(self, problem: Problem) -> dict[str, float]:
         return self.times.get(problem_key(problem), {})
 
     def add(self, problem: Problem, tactic: str, seconds: float) -> None:
-        self.times.setdefault(problem_key(problem), {})[tactic] = seconds
-        self.changed = True
+        for times in (self.times, self.learned):
+            times.setdefault(problem_key(problem), {})[tactic] = seconds
 
     def save(self) -> None:
         """Write what was learned; a folder that cannot be written is a warning in the log, not an error."""
-        if self.path is None or not self.changed:
+        if self.path is None or not self.learned:
             return
-        scopes = self._read()
-        mine = scopes.setdefault(self.scope, {})
-        for key, entries in self.times.items():
-            mine.setdefault(key, {}).update(entries)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".timing-")
-            try:
-                with os.fdopen(handle, "w") as file:
-                    json.dump({"format": FORMAT, "scopes": scopes}, file)
-                os.replace(temporary, self.path)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+            with _locked(self.path.with_name(self.path.name + ".lock")):
+                self._replace(self._merged())
         except OSError as error:
             _log.warning("timings are not kept in %s: %s. Later builds will time these kernels again.", self.path,
                          error.strerror or error)
             return
-        self.changed = False
+        self.learned = {}
+
+    def _merged(self) -> dict[str, tuple[float, Times]]:
+        """What the file has now and what was learned, within bounds."""
+        scopes = self._read()
+        _, mine = scopes.pop(self.scope, (0.0, {}))
+        for key, entries in self.learned.items():
+            mine[key] = {**mine.pop(key, {}), **entries}                       # the last ones timed stand last
+        mine = dict(list(mine.items())[-MOST_PROBLEMS:])
+        latest = sorted(scopes, key=lambda scope: scopes[scope][0])[-(MOST_SCOPES - 1):]
+        return {**{scope: scopes[scope] for scope in latest}, self.scope: (time.time(), mine)}
+
+    def _replace(self, scopes: dict[str, tuple[float, Times]]) -> None:
+        assert self.path is not None
+        data = {scope: {"saved": saved, "problems": problems} for scope, (saved, problems) in scopes.items()}
+        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".timing-")
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump({"format": FORMAT, "scopes": data}, file)
+            os.replace(temporary, self.path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, tuple[float, Times]]:
+        """Scope → (when it was saved, its times). A file that cannot be read costs time, not correctness."""
+        if self.path is None or not self.path.is_file():
+            return {}
+        try:
+            data = json.loads(self.path.read_text())
+            if data["format"] != FORMAT:
+                return {}                                                      # another version's
+            return {str(scope): (float(s["saved"]), _times(s["problems"])) for scope, s in data["scopes"].items()}
+        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+            _log.warning("the timings in %s cannot be read (%s: %s): kernels are timed again", self.path,
+                         type(error).__name__, error)
+            return {}
+
+
+def _times(problems: dict) -> Times:
+    """The entries, checked. ValueError for seconds that are no time."""
+    found = {str(key): {str(tactic): float(s) for tactic, s in times.items()} for key, times in problems.items()}
+    if any(math.isnan(s) or s < 0 for times in found.values() for s in times.values()):
+        raise ValueError("a time is not a number of seconds")
+    return found
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Other builds wait meanwhile, where the system and its file system can; they never wait for long."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with open(path, "w") as file:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break                                                          # no locks here
+        yield
 
 
 def default_path() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .console import FAILED, OK, Console, UsageError, ms
 from .values import (
@@ -18,17 +18,18 @@ from .values import (
     whole,
 )
 
-if TYPE_CHECKING:
-    from ..runtime import Engine
-
 HELP = "measure a model, beside other runtimes"
 DESCRIPTION = """Measure how long one inference takes: median over short bursts. With --vs, other runtimes run the same
 model on the same inputs with the same number of threads, in turns with ours; the figure given for each is the median of
 the ratios of neighbouring bursts, so that a machine that slows down slows all of them. Outputs are compared too; the
-exit code is 1 when they disagree."""
+exit code is 1 when they disagree.
+
+With --layers, each layer is shown beside its roofline: the time that the arithmetic of the plain algorithm takes at the
+measured peak, or its operands take from the nearest cache that holds them all, whichever is longer. Winograd's
+algorithm needs less arithmetic and may exceed 100 %."""
 EPILOG = """examples:
   wright bench resnet50.onnx --vs onnxruntime,openvino
-  wright bench bert.onnx --shapes ids=1x128,mask=1x128 --threads 2 --layers
+  wright bench bert.onnx --shapes ids=1x128,mask=1x128 --threads 2 --layers 20
   wright bench resnet50.plan --vs onnxruntime --model resnet50.onnx"""
 
 #: Outputs further apart than this, relative to their largest value, count as disagreement.
@@ -46,13 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="array for an input (default: random)")
     parser.add_argument("--profile", type=whole(0), default=0, metavar="K",
                         help="profile whose usual shapes are measured")
-    parser.add_argument("--layers", action="store_true", help="also the time of each layer")
+    parser.add_argument("--layers", type=whole(1), nargs="?", const=0, metavar="N",
+                        help="also the slowest N layers (all without N) beside what the machine could do at best")
     add_build_arguments(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     from ..runtime import Engine
-    from . import rivals
+    from . import rivals, roofline
     names = [n.strip() for n in options.vs.split(",") if n.strip()]
     model = options.file if is_model(options.file) else options.model
     if names and model is None:
@@ -81,7 +83,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
     shown += f" and {len(feeds) - 4} more" if len(feeds) > 4 else ""
     console.say(f"{engine.name}: {shown}; {engine.threads} thread{'s' if engine.threads != 1 else ''}, "
                 f"{len(ours.bursts)} bursts each")
-    share = peak_share(engine, options.profile, ours.median) if at_optimum else None
     rows = [("", "median", "per second", "tensorwright is", "outputs differ by")]
     rows.append(("tensorwright", ms(ours.median), f"{1 / ours.median:.4g}", "", ""))
     worst = 0.0
@@ -92,15 +93,15 @@ def run(options: argparse.Namespace, console: Console) -> int:
         rows.append((f"{other.name} {other.version}", ms(took), f"{1 / took:.4g}", faster(ratio), f"{error:.1e}"))
         report["vs"][other.name] = {"version": other.version, "seconds": took, "ratio": ratio, "difference": error}
     console.table(rows, right=(1, 2, 3, 4))
-    if share is not None:
+    if at_optimum and (share := roofline.share(engine, options.profile, ours.median)) is not None:
         console.say(f"  {share['gflops']:.4g} GFLOP/s, {share['share']:.0%} of this machine's measured peak of "
                     f"{share['peak']:.4g} GFLOP/s")
-        if share["bandwidth_share"] > share["share"]:
-            console.say(f"  {share['gbytes']:.4g} GB/s of operands, {share['bandwidth_share']:.0%} of the measured "
-                        f"read bandwidth of {share['bandwidth']:.4g} GB/s (caches give more)")
         report.update(share)
-    if options.layers:
-        report["layers"] = layers(engine, feeds, options.profile, console)
+    if options.layers is not None:
+        if at_optimum:
+            report.update(roofline.report(engine, options.profile, feeds, options.layers, console))
+        else:
+            console.note("--layers: the work of a layer is known at the profile's usual shapes only: leave -i out")
     if worst > DISAGREE:
         console.say(f"  the outputs disagree by {worst:.1e}, more than {DISAGREE:.0e}")
     console.result(**report)
@@ -131,31 +132,3 @@ def batch_shapes(options: argparse.Namespace) -> list[str]:
 
 def faster(ratio: float) -> str:
     return f"{ratio:.2f} x faster" if ratio >= 1 else f"{1 / ratio:.2f} x slower"
-
-
-def peak_share(engine: Engine, profile: int, took: float) -> dict[str, float] | None:
-    """GFLOP/s and GB/s at the profile's optimum, and their shares of what this machine reaches on the same threads."""
-    from ..device.peak import peak_flops, read_bandwidth
-    infos = engine.plan.programs[profile].layers
-    work, touched = sum(info.flops for info in infos), sum(info.bytes for info in infos)
-    if not work:
-        return None
-    peak, bandwidth = peak_flops(engine.threads), read_bandwidth(engine.threads)
-    return {"gflops": work / took / 1e9, "peak": peak / 1e9, "share": work / took / peak,
-            "gbytes": touched / took / 1e9, "bandwidth": bandwidth / 1e9, "bandwidth_share": touched / took / bandwidth}
-
-
-def layers(engine: Engine, feeds: Any, profile: int, console: Console) -> list[dict[str, Any]]:
-    """A table of layers by time."""
-    times = engine.profile(feeds)
-    infos = {info.name: info for info in engine.plan.programs[profile].layers}
-    total = sum(t for _, t in times)
-    rows, found = [("layer", "kind", "tactic", "time", "share", "GFLOP/s")], []
-    for name, took in sorted(times, key=lambda t: -t[1]):
-        info = infos.get(name)
-        kind, tactic, flops = (info.kind, info.tactic, info.flops) if info is not None else ("", "", 0)
-        rate = f"{flops / took / 1e9:.4g}" if flops and took else ""
-        rows.append((name[:40], kind[:40], tactic[:50], ms(took), f"{took / total:.1%}", rate))
-        found.append({"name": name, "seconds": took, "kind": kind, "tactic": tactic})
-    console.table(rows, right=(3, 4, 5))
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 import warnings
@@ -52,7 +53,7 @@ class Console:
 
     def finish(self) -> None:
         if self.json:
-            print(json.dumps(self.fields, indent=1, default=str), flush=True)
+            print(json.dumps(finite(self.fields), indent=1, default=str, allow_nan=False), flush=True)
 
     def table(self, rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
         """rows[0] is the heading; `right` numbers the columns set to the right."""
@@ -132,6 +133,15 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, (TensorwrightError, OSError)):
         return BAD_INPUT
     return DEFECT
+
+
+def finite(value: Any) -> Any:
+    """The value with null for numbers that JSON has no word for: infinity and NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    return [finite(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def left(seconds: float) -> str:

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .bench import faster, peak_share
+from .bench import faster
 from .console import FAILED, OK, Console, ms
 from .values import whole
 
@@ -106,7 +106,7 @@ def resnet50(options: argparse.Namespace, console: Console) -> None:
     from ..api import compile_plan
     from ..errors import UnsupportedError
     from ..runtime import Engine
-    from . import rivals
+    from . import rivals, roofline
     from .resnet50 import resnet
     console.say("ResNet-50, random weights, batch 1, float32")
     model = resnet().SerializeToString()
@@ -128,7 +128,7 @@ def resnet50(options: argparse.Namespace, console: Console) -> None:
         pass
     timings = rivals.interleaved(contenders, 6.0 if other else 3.0)
     ours = timings[0].median
-    share = peak_share(engine, 0, ours)
+    share = roofline.share(engine, 0, ours)
     console.say(f"  {ms(ours)} on {engine.threads} thread{'s' if engine.threads != 1 else ''}"
                 + (f": {share['gflops']:.4g} GFLOP/s, {share['share']:.0%} of the measured peak of {share['peak']:.4g}"
                    if share else ""))

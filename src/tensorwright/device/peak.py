@@ -1,11 +1,14 @@
 """What this machine can do at most: floating-point operations and bytes read per second, measured.
 
-The roofs that kernels are compared with. Both are measured on the same thread team that engines run on.
+The roofs that kernels are compared with, measured on the same thread team that engines run on.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -13,8 +16,51 @@ from ..targets import CpuSpec
 from . import cpu
 from .program import Call, Table
 
-_TURNS = 2000                                       # of the inner loops, per chunk
-_STRETCH = 1 << 20                                  # bytes of one chunk when reading
+_TURNS = 2000                                       # of the multiply-add loop, per chunk
+_STRETCH = 512                                      # bytes per turn of the reading loop
+_WALK = 8 << 20                                     # bytes a thread reads per measurement, cache or not
+
+
+@dataclass(frozen=True)
+class Level:
+    """A cache, or memory. capacity: bytes it holds for all threads together; bandwidth: bytes per second they read."""
+
+    name: str
+    capacity: float
+    bandwidth: float
+
+
+@dataclass(frozen=True)
+class Roofs:
+    """What `threads` threads reach at most. flops: per second; levels: nearest first, memory last."""
+
+    threads: int
+    flops: float
+    levels: tuple[Level, ...]
+
+    def level(self, size: float) -> Level:
+        """The nearest level that holds `size` bytes."""
+        return next(level for level in self.levels if size <= level.capacity)
+
+    def bound(self, flops: float, size: float) -> tuple[float, str]:
+        """(least seconds for so much arithmetic on so many bytes, what sets them: "FMA" or the level's name)"""
+        level = self.level(size)
+        compute, traffic = flops / self.flops, size / level.bandwidth
+        return (compute, "FMA") if compute >= traffic else (traffic, level.name)
+
+
+@cache
+def roofs(threads: int = 1) -> Roofs:
+    """Measured once per process, in about a quarter of a second."""
+    spec = cpu.describe()
+    sizes = {"L1": spec.l1 * threads, "L2": spec.l2 * threads, "L3": spec.l3}
+    levels, below = [], 0
+    for name, size in sizes.items():
+        if size > below:                                                   # an L3 that is not there counts as L2
+            levels.append(Level(name, size, read_bandwidth(threads, 0.02, max(size // 2, min(2 * below, size)))))
+            below = size
+    levels.append(Level("memory", math.inf, read_bandwidth(threads, 0.08)))
+    return Roofs(threads, peak_flops(threads, 0.05), tuple(levels))
 
 
 def peak_flops(threads: int = 1, budget: float = 0.1) -> float:
@@ -30,14 +76,19 @@ def peak_flops(threads: int = 1, budget: float = 0.1) -> float:
     return chunks * _TURNS * operations / _shortest(Table([call], threads), budget)
 
 
-def read_bandwidth(threads: int = 1, budget: float = 0.3) -> float:
-    """Bytes per second read from memory, in order, by `threads` threads at once; the best seen."""
+def read_bandwidth(threads: int = 1, budget: float = 0.3, size: int | None = None) -> float:
+    """Bytes per second that `threads` threads read in order, each its part of `size` bytes, again and again; the best.
+
+    size: None reads from memory: more than the caches hold.
+    """
     spec = cpu.describe()
     library = cpu.load([cpu.compile(read_loop(spec), spec)])
-    size = max(128 << 20, min(4 * spec.l3, 512 << 20)) // _STRETCH * _STRETCH
-    data = np.ones(size // 4, np.float32)                                  # written: every page is there
-    call = Call((library.address("tw_read"),), (size // _STRETCH,), (data.ctypes.data,))
-    return size / _shortest(Table([call], threads), budget)
+    total = max(128 << 20, min(4 * spec.l3, 512 << 20)) if size is None else size
+    part = max(1, total // threads // _STRETCH) * _STRETCH
+    turns = max(1, _WALK // part)
+    data = np.ones(threads * part // 4, np.float32)                        # written: every page is there
+    call = Call((library.address("tw_read"),), (threads,), (data.ctypes.data,), (part, turns))
+    return threads * part * turns / _shortest(Table([call], threads), budget)
 
 
 def _shortest(table: Table, budget: float) -> float:
@@ -81,26 +132,30 @@ def fma_loop(spec: CpuSpec) -> str:
 
 
 def read_loop(spec: CpuSpec) -> str:
-    """tw_read: reads the megabytes begin..end of args[0], 512 bytes per turn."""
+    """tw_read: reads the parts begin..end, dims[0] bytes each, of args[0], dims[1] times; 512 bytes per turn."""
     lanes = spec.lanes // 2
-    v, parts = f"<{lanes} x i64>", range(512 // (8 * lanes))
+    v, parts = f"<{lanes} x i64>", range(_STRETCH // (8 * lanes))
     kept = range(4)
+    last = (len(parts) - 1) // 4
     lines = [
         "define void @tw_read(ptr %args, ptr %dims, i64 %begin, i64 %end, i64 %thread) nounwind {", "entry:",
-        "  %p = load ptr, ptr %args, align 8",
-        f"  %low = mul i64 %begin, {_STRETCH}", f"  %high = mul i64 %end, {_STRETCH}",
-        "  %any = icmp slt i64 %low, %high", "  br i1 %any, label %turn, label %done", "turn:",
-        "  %i = phi i64 [%low, %entry], [%next, %turn]",
-        *(f"  %a{k} = phi {v} [zeroinitializer, %entry], [%o{k}_{(len(parts) - 1) // 4}, %turn]" for k in kept),
+        "  %p = load ptr, ptr %args, align 8", "  %part = load i64, ptr %dims, align 8",
+        "  %second = getelementptr i8, ptr %dims, i64 8", "  %walks = load i64, ptr %second, align 8",
+        "  %low = mul i64 %begin, %part", "  %high = mul i64 %end, %part",
+        "  %any = icmp slt i64 %low, %high", "  br i1 %any, label %walk, label %done", "walk:",
+        "  %w = phi i64 [0, %entry], [%after, %walked]",
+        *(f"  %c{k} = phi {v} [zeroinitializer, %entry], [%o{k}_{last}, %walked]" for k in kept),
+        "  br label %turn", "turn:", "  %i = phi i64 [%low, %walk], [%next, %turn]",
+        *(f"  %a{k} = phi {v} [%c{k}, %walk], [%o{k}_{last}, %turn]" for k in kept),
         "  %at = getelementptr i8, ptr %p, i64 %i"]
     for j in parts:
         k, turn = j % 4, j // 4
         lines += [f"  %p{j} = getelementptr i8, ptr %at, i64 {j * 8 * lanes}",
                   f"  %v{j} = load {v}, ptr %p{j}, align 4",
                   f"  %o{k}_{turn} = xor {v} {f'%o{k}_{turn - 1}' if turn else f'%a{k}'}, %v{j}"]
-    last = (len(parts) - 1) // 4
-    lines += ["  %next = add i64 %i, 512", "  %more = icmp slt i64 %next, %high",
-              "  br i1 %more, label %turn, label %end_", "end_:",
+    lines += [f"  %next = add i64 %i, {_STRETCH}", "  %more = icmp slt i64 %next, %high",
+              "  br i1 %more, label %turn, label %walked", "walked:", "  %after = add i64 %w, 1",
+              "  %again = icmp slt i64 %after, %walks", "  br i1 %again, label %walk, label %end_", "end_:",
               *(f"  %s{k} = xor {v} {f'%s{k - 1}' if k > 1 else f'%o0_{last}'}, %o{k}_{last}" for k in kept if k),
               f"  %first = extractelement {v} %s3, i64 0", "  %odd = icmp eq i64 %first, 81985529216486895",
               "  br i1 %odd, label %never, label %done", "never:", "  store i64 %first, ptr %args, align 8",

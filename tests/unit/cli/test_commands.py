@@ -157,9 +157,21 @@ def test_bench_beside_onnxruntime(folder: Path, capsys: pytest.CaptureFixture[st
                   "--tune-budget", 0, "--threads", 1, "--layers")
     assert told["inputs"] == {"image": [2, 1, 8, 8]} and told["threads"] == 1 and told["seconds"] > 0
     other = told["vs"]["onnxruntime"]
-    assert other["difference"] < 1e-4 and other["ratio"] > 0 and told["layers"][0]["seconds"] > 0
-    out, _ = wright(capsys, "bench", folder / "digits.plan", "--seconds", 0.1)
-    assert "per second" in out
+    assert other["difference"] < 1e-4 and other["ratio"] > 0
+    slowest, *rest = told["layers"]
+    assert all(slowest["seconds"] >= x["seconds"] > 0 for x in rest)
+    assert slowest["limit"] in ("FMA", "L1", "L2", "L3", "memory")
+    assert slowest["roofline"] > 0 and slowest["gflops"] > 0 and slowest["gbytes"] > 0
+    assert 0 <= told["good_share"] <= 1 and 0 < len(told["lost"]) <= 5
+    assert told["roofs"]["L1 gbytes"] > 0 and told["roofs"]["gflops"] == told["peak"]
+    out, _ = wright(capsys, "bench", folder / "digits.plan", "--seconds", 0.1, "--layers", 2)
+    assert "per second" in out and "of the roofline or more" in out
+    table = out[out.index("layer"):].splitlines()
+    assert table[0].split()[-3:] == ["GB/s", "roofline", "limit"] and table[3].startswith("  roofs of ")
+    np.save(folder / "image.npy", np.zeros((1, 1, 8, 8), np.float32))
+    out, err = wright(capsys, "bench", folder / "digits.plan", "--seconds", 0.1, "--layers", "-i",
+                      f"image={folder / 'image.npy'}")
+    assert "roofline" not in out and "leave -i out" in err
 
 
 def test_options_for_building_do_not_go_with_a_plan(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Progress, numbers for people, and the entry point as a process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys
         time.sleep(0.2)
     shown = capsys.readouterr()
     assert "model" in shown.err and "model" not in shown.out
+
+
+def test_json_has_no_word_for_infinity(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json_output=True)
+    console.result(a=float("inf"), b={"c": [1.5, float("nan")]}, d=(2, np.float64("-inf")))
+    console.finish()
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "a": None, "b": {"c": [1.5, None]}, "d": [2, None]}
 
 
 def test_interleaved_bursts_pair_up() -> None:

@@ -67,7 +67,7 @@ def test_runtimes_are_looked_for_before_the_build(model: Path, capsys: pytest.Ca
 
 def test_timings_that_cannot_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = TimingCache(tmp_path, cpu.describe(), 1)             # a folder, where a file should be
-    cache.times, cache.changed = {"problem": {"tactic": 1.0}}, True
+    cache.learned = {"problem": {"tactic": 1.0}}
     with caplog.at_level(logging.WARNING, "tensorwright"):
         cache.save()
     assert "timings are not kept" in caplog.text and list(tmp_path.iterdir()) == []

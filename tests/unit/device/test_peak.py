@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tensorwright.device import cpu
-from tensorwright.device.peak import fma_loop, peak_flops, read_bandwidth, read_loop
+from tensorwright.device.peak import Level, Roofs, fma_loop, peak_flops, read_bandwidth, read_loop, roofs
 from tensorwright.targets import CpuSpec
 
 
@@ -13,6 +13,21 @@ from tensorwright.targets import CpuSpec
 def test_roofs_are_plausible(threads):
     assert 1e9 < peak_flops(threads, 0.02) < threads * 1e12
     assert 1e8 < read_bandwidth(threads, 0.02) < 4e12
+    assert 1e8 < read_bandwidth(threads, 0.02, 16384) < 4e13
+
+
+def test_levels_are_in_order_and_measured_once():
+    found, spec = roofs(2), cpu.describe()
+    assert found is roofs(2) and found.threads == 2 and found.flops > 1e9
+    capacities = [level.capacity for level in found.levels]
+    assert capacities == sorted(capacities) and capacities[0] == 2 * spec.l1 and capacities[-1] == float("inf")
+    assert found.levels[0].bandwidth > found.levels[-1].bandwidth    # a cache beats memory anywhere
+
+
+def test_a_bound_is_the_longer_of_arithmetic_and_traffic():
+    roof = Roofs(1, 100.0, (Level("L1", 10, 50.0), Level("memory", float("inf"), 5.0)))
+    assert roof.bound(1000, 10) == (10.0, "FMA") and roof.bound(10, 10) == (0.2, "L1")
+    assert roof.bound(10, 20) == (4.0, "memory") and roof.bound(0, 0) == (0.0, "FMA")
 
 
 def test_loops_keep_their_work():
