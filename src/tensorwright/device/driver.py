@@ -92,15 +92,17 @@ declare i32 @clock_gettime(i32, ptr)
 def text(triple: str, linux: bool) -> str:
     """The driver as LLVM IR. The futex call is Linux's; elsewhere idle threads poll every 100 µs."""
     x86 = triple.startswith(("x86_64", "amd64"))
-    first, after = _stamp(1 if linux else 6)
+    clock = 1 if linux else 6
+    first, after = _stamp(clock)
     pause, declaration = (("call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()") if x86 else
                           ("call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)"))
-    return "".join([
+    parts = [
         _alone("tw_run_alone", "", "", ""), _alone("tw_time_alone", ", ptr %stamps", first, after),
         share("tw_share", "", ""), share("tw_time_share", ", ptr %stamps", after),
         caller("tw_run_team", "tw_share", STEAL_AFTER, "", "", ""),
         caller("tw_time_team", "tw_time_share", NEVER, ", ptr %stamps", ", ptr %stamps", first),
-        TEAM, _REST, declaration, sleep((202 if x86 else 98) if linux else None)]).replace("  PAUSE\n", f"  {pause}\n")
+        TEAM, _REST, declaration, sleep((202 if x86 else 98) if linux else None)]
+    return "".join(parts).replace("  PAUSE\n", f"  {pause}\n").replace("i32 CLOCK", f"i32 {clock}")
 
 
 @cache

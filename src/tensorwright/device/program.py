@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import DeviceError
 from .driver import PHASE_BYTES
 from .team import team
-from .team_code import MAX_GROUPS, SERIAL
+from .team_code import MAX_GROUPS, MAX_HALVINGS, SERIAL
 
-_MOST_CHUNKS = 1 << 48                       # chunks · threads stays below 2^63
+_MOST_CHUNKS = 1 << 47                       # chunks · threads · pieces stays below 2^64
+_PIECE_SECONDS = 100e-6                      # how long a piece may take, about
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Call:
     args      addresses of operands and workspaces
     dims      values of run-time dimensions
     serial    one thread does it all
+    seconds   what it is expected to take, 0 when nobody knows: long ones are split finer
     """
 
     entries: tuple[int, ...]
@@ -32,6 +34,7 @@ class Call:
     args: Sequence[int]
     dims: Sequence[int] = ()
     serial: bool = False
+    seconds: float = 0.0
 
 
 class Table:
@@ -53,19 +56,19 @@ class Table:
         self.ends: list[int] = []                                        # number of rows up to the end of each call
         for call, arg, dim in zip(calls, self.first_arg, first_dim, strict=False):
             for entry, chunks in zip(call.entries, call.chunks, strict=True):
-                if not 0 <= chunks < _MOST_CHUNKS:
-                    raise DeviceError(f"a launch has {chunks} chunks of work, 0 to {_MOST_CHUNKS - 1} are possible")
+                if not 0 <= chunks <= _MOST_CHUNKS:
+                    raise DeviceError(f"a launch has {chunks} chunks of work, 0 to {_MOST_CHUNKS} are possible")
                 flags = SERIAL if call.serial or chunks <= 1 or threads == 1 else 0
                 if rows and flags and rows[-1][4] & SERIAL:
                     groups[-1][1] += 1                                   # one thread does both, nobody waits between
                 else:
-                    groups.append([len(rows), 1])
+                    groups.append([len(rows), 1, 0 if flags else _halvings(call.seconds, chunks, threads)])
                 rows.append([entry, self.args.ctypes.data + 8 * arg, self.dims.ctypes.data + 8 * dim, chunks, flags])
             self.ends.append(len(rows))
         self.rows = np.array(rows or [[0] * 5], np.uint64).reshape(-1, PHASE_BYTES // 8)
         self.count = len(rows)
         self.address = int(self.rows.ctypes.data)
-        self.groups = np.array(groups or [[0, 0]], np.int64)
+        self.groups = np.array(groups or [[0, 0, 0]], np.int64)
         self.group_count, self.groups_address = len(groups), int(self.groups.ctypes.data)
         if self.count > MAX_GROUPS:
             raise DeviceError(f"a table of {self.count} phases, {MAX_GROUPS} are possible")
@@ -84,6 +87,12 @@ class Table:
         seconds = (stamps[1:, 0] - stamps[1, 0]) + (stamps[1:, 1] - stamps[1, 1]) * 1e-9
         marks = seconds[np.array([0, *self.ends])]
         return np.diff(marks)
+
+
+def _halvings(seconds: float, chunks: int, threads: int) -> int:
+    """A thread's part of a phase falls into 2^this pieces, of at least two chunks each."""
+    pieces = min(int(seconds / _PIECE_SECONDS), chunks // (2 * threads))
+    return max(0, min(pieces.bit_length() - 1, MAX_HALVINGS))
 
 
 def address_of(array: np.ndarray) -> int:

@@ -69,7 +69,7 @@ class Team:
     def run(self, table: int, count: int, threads: int, groups: int = 0, group_count: int = 0) -> None:
         """Run `count` phases at address `table`: on `threads` threads if the team is free, else on this one.
 
-        groups   address of (first phase, number of phases) pairs; 0: every phase waits for the one before it
+        groups   address of (first phase, number of phases, halvings) rows; 0: every phase waits for the one before it
         """
         if threads > 1 and count and self.busy.acquire(False):
             try:

@@ -1,19 +1,28 @@
 """Native code of a thread team that shares the work of a table (see driver.py): LLVM IR text.
 
-A team works through a table in groups of phases: `groups` is an array of (first phase, number of phases); null stands
-for groups of one phase. The parts of a group may run at the same time; a group begins when the one before is done.
+A team works through a table in groups of phases: `groups` is an array of (first phase, number of phases, halvings);
+null stands for groups of one phase. The parts of a group may run at the same time; a group begins when the one before
+is done. Each thread has one part of every group; it falls into 2^halvings pieces.
 
 A part is done by whoever claims it: its own thread, which comes first unless the system has it waiting for a core, or
-a thread that is through with its own part and finds the other's unclaimed. So a team is never slower than its running
-threads: a worker that still wakes up, or was preempted, is only waited for if it holds a part.
+a thread that is through with its own part and finds the other's unclaimed. Who claims a part of several pieces lays
+them out, for itself and all others who have nothing else to do. So a team is never slower than its running threads: a
+worker that still wakes up, or was preempted, is only waited for if it holds a piece.
+
+That last wait is what a busy process beside us costs: the system takes a core away for milliseconds (4 of 8 under Linux
+with 250 Hz), in the midst of a piece. So threads offer their core (sched_yield) every STINT, when they hold nothing:
+whoever else wants the core takes it then, and gets its share without holding anybody up. Long parts are in pieces so
+that there are such moments. Without others, the offer costs half a microsecond.
 
 A team's memory is TEAM_BYTES, each item on its own cache line:
 
       0  word        (number of the run << 17) | WRITING while the job is being written | threads taking part
-     64  counter     of parts done, in all runs; only grows
+     64  counter     of what is done, in all runs, UNITS for a part; only grows
     128  job         table, groups, number of groups, counter's value before the run, pauses before stealing
     192  sleepers    workers about to sleep, or asleep, on `word`
-    256  claims      one per thread: (number of the run << 24) + group whose part is still to be claimed
+    256  claims      one per thread: (number of the run << 20) + group whose part is still to be claimed;
+                     pieces: (run and group, as above) << 10 | halvings << 7 | units of its part given out so far;
+                     when the thread last offered its core, in ns
 
 Why late workers do no harm: they copy the job and look at word again (a seqlock); they touch the table only after they
 claimed a part, which works only while the run waits for it; claims and the counter never return to an old value.
@@ -26,12 +35,18 @@ from __future__ import annotations
 SERIAL = 1
 MAX_THREADS = 1024
 TEAM_BYTES = 256 + 64 * MAX_THREADS
-MAX_GROUPS = (1 << 24) - 1
+GROUP_BITS = 20
+MAX_GROUPS = (1 << GROUP_BITS) - 1
+GROUP_BYTES = 24
+MAX_HALVINGS = 6
+UNITS = 1 << MAX_HALVINGS                           # of a part
+STINT = 2_000_000                                   # ns that a thread works before it offers its core
 WRITING = 1 << 16
 STOP = 0xFFFF                                       # this many threads: the workers leave
 STEAL_AFTER = 24                                    # pauses after which an unclaimed part of another's is taken
 NEVER = -1                                          # when timing: the thread with the clock is to see every group end
-YIELD_AFTER = 2000                                  # pauses after which a waiting thread yields its core
+STEAL_EVERY = 32                                    # pauses between two looks at others' parts
+YIELD_AFTER = 10_000                                # pauses after which a waiting thread yields its core
 
 LOAD_PHASE = """
   %at = mul i64 %i, 40
@@ -53,30 +68,26 @@ define void @{name}(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %
                     i64 %base, i64 %patience{parameter}) nounwind {{
 entry:
   %counter = getelementptr i8, ptr %team, i64 64
-  %mine_at = shl i64 %tid, 6
   %claims = getelementptr i8, ptr %team, i64 256
-  %mine = getelementptr i8, ptr %claims, i64 %mine_at
+  %units = mul i64 %T, {UNITS}
   br label %group
 group:
   %i = phi i64 [0, %entry], [%next, %over]
   %target = phi i64 [%base, %entry], [%reached, %over]
-  %reached = add i64 %target, %T
+  %reached = add i64 %target, %units
   %now = add i64 %ticket, %i
-  %got = call i1 @tw_claim(ptr %mine, i64 %now)
-  br i1 %got, label %work, label %wait
-work:
-  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %tid, i64 %tid, i64 %T)
-  %old = atomicrmw add ptr %counter, i64 1 acq_rel
+  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %now, i64 %tid, i64 %tid, i64 %T, ptr %team)
   br label %wait
 wait:
-  %n = phi i64 [0, %group], [0, %work], [%more, %pause], [%more, %stolen], [%rest, %yield]
-  %done_parts = load atomic i64, ptr %counter acquire, align 64
-  %all = icmp sge i64 %done_parts, %reached
+  %n = phi i64 [0, %group], [%more, %pause], [%more, %other], [%rest, %yield]
+  %done_units = load atomic i64, ptr %counter acquire, align 64
+  %all = icmp sge i64 %done_units, %reached
   br i1 %all, label %over, label %check
 check:
   %more = add i64 %n, 1
-  %steal = icmp eq i64 %n, %patience
-  br i1 %steal, label %look, label %check_tired
+  %turn = and i64 %n, {STEAL_EVERY - 1}
+  %steal = icmp eq i64 %turn, %patience
+  br i1 %steal, label %other, label %check_tired
 check_tired:
   %tired = icmp ugt i64 %n, {YIELD_AFTER}
   br i1 %tired, label %yield, label %pause
@@ -87,24 +98,12 @@ yield:
   call i32 @sched_yield()
   %rest = sub i64 %n, 20
   br label %wait
-look:
-  br label %other
 other:
-  %u = phi i64 [0, %look], [%u_next, %other_done]
-  %their_at = shl i64 %u, 6
-  %their = getelementptr i8, ptr %claims, i64 %their_at
-  %taken = call i1 @tw_claim(ptr %their, i64 %now)
-  br i1 %taken, label %help, label %other_done
-help:
-  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %u, i64 %tid, i64 %T)
-  %old_help = atomicrmw add ptr %counter, i64 1 acq_rel
-  br label %other_done
-other_done:
+  %u = phi i64 [0, %check], [%u_next, %other]
+  call void @tw_part(ptr %table, ptr %groups, i64 %i, i64 %now, i64 %u, i64 %tid, i64 %T, ptr %team)
   %u_next = add i64 %u, 1
   %others = icmp slt i64 %u_next, %T
-  br i1 %others, label %other, label %stolen
-stolen:
-  br label %wait
+  br i1 %others, label %other, label %wait
 over:
 {after}
   %next = add i64 %i, 1
@@ -136,7 +135,7 @@ entry:
   %shifted = shl i64 %next, 17
   %word = or i64 %shifted, %T
   %writing = or i64 %word, {WRITING}
-  %ticket = shl i64 %next, 24
+  %ticket = shl i64 %next, {GROUP_BITS}
   store atomic i64 %writing, ptr %team monotonic, align 8
   fence seq_cst
   store atomic ptr %table, ptr %job monotonic, align 8
@@ -184,12 +183,119 @@ no:
   ret i1 false
 }}
 
-define void @tw_part(ptr %table, ptr %groups, i64 %group, i64 %part, i64 %tid, i64 %T) nounwind {{
+define i64 @tw_take(ptr %pieces, i64 %now) nounwind {{
+entry:
+  %now_high = shl i64 %now, 10
+  br label %look
+look:
+  %seen = load atomic i64, ptr %pieces acquire, align 8
+  %differs = xor i64 %seen, %now_high
+  %of = lshr i64 %differs, 10
+  %same = icmp eq i64 %of, 0
+  %unit = and i64 %seen, 127
+  %left = icmp ult i64 %unit, {UNITS}
+  %free = and i1 %same, %left
+  br i1 %free, label %try, label %no
+try:
+  %high = lshr i64 %seen, 7
+  %halvings = and i64 %high, 7
+  %step = lshr i64 {UNITS}, %halvings
+  %after = add i64 %seen, %step
+  %pair = cmpxchg ptr %pieces, i64 %seen, i64 %after acq_rel monotonic
+  %won = extractvalue {{ i64, i1 }} %pair, 1
+  br i1 %won, label %yes, label %look
+yes:
+  ret i64 %seen
+no:
+  ret i64 -1
+}}
+
+define void @tw_part(ptr %table, ptr %groups, i64 %group, i64 %now, i64 %u, i64 %tid, i64 %T, ptr %team) nounwind {{
+entry:
+  %counter = getelementptr i8, ptr %team, i64 64
+  %claims = getelementptr i8, ptr %team, i64 256
+  %at = shl i64 %u, 6
+  %claim = getelementptr i8, ptr %claims, i64 %at
+  %pieces = getelementptr i8, ptr %claim, i64 8
+  %mine_at = shl i64 %tid, 6
+  %mine = getelementptr i8, ptr %claims, i64 %mine_at
+  %since = getelementptr i8, ptr %mine, i64 16
+  call void @tw_rest(ptr %since)
+  %won = call i1 @tw_claim(ptr %claim, i64 %now)
+  br i1 %won, label %begin, label %take
+begin:
+  %plain = icmp eq ptr %groups, null
+  br i1 %plain, label %whole, label %read
+read:
+  %group_at = mul i64 %group, {GROUP_BYTES}
+  %g = getelementptr i8, ptr %groups, i64 %group_at
+  %g2 = getelementptr i8, ptr %g, i64 16
+  %halvings = load i64, ptr %g2, align 8
+  %single = icmp eq i64 %halvings, 0
+  br i1 %single, label %whole, label %open
+whole:
+  call void @tw_launch(ptr %table, ptr %groups, i64 %group, i64 %u, i64 %tid, i64 %T)
+  %old = atomicrmw add ptr %counter, i64 {UNITS} acq_rel
+  ret void
+open:
+  %now_high = shl i64 %now, 10
+  %halvings_high = shl i64 %halvings, 7
+  %offer = or i64 %now_high, %halvings_high
+  store atomic i64 %offer, ptr %pieces release, align 8
+  br label %take
+take:
+  %taken = call i64 @tw_take(ptr %pieces, i64 %now)
+  %none = icmp eq i64 %taken, -1
+  br i1 %none, label %done, label %piece
+piece:
+  %unit = and i64 %taken, 127
+  %high = lshr i64 %taken, 7
+  %k = and i64 %high, 7
+  %step = lshr i64 {UNITS}, %k
+  %index = udiv i64 %unit, %step
+  %first = shl i64 %u, %k
+  %part = add i64 %first, %index
+  %parts = shl i64 %T, %k
+  call void @tw_launch(ptr %table, ptr %groups, i64 %group, i64 %part, i64 %tid, i64 %parts)
+  %old_piece = atomicrmw add ptr %counter, i64 %step acq_rel
+  call void @tw_rest(ptr %since)
+  br label %take
+done:
+  ret void
+}}
+
+define void @tw_rest(ptr %since_at) nounwind {{
+entry:
+  %clock = alloca [2 x i64]
+  %nanoseconds_at = getelementptr i8, ptr %clock, i64 8
+  call i32 @clock_gettime(i32 CLOCK, ptr %clock)
+  %seconds = load i64, ptr %clock, align 8
+  %rest = load i64, ptr %nanoseconds_at, align 8
+  %whole = mul i64 %seconds, 1000000000
+  %time = add i64 %whole, %rest
+  %since = load i64, ptr %since_at, align 8
+  %ran = sub i64 %time, %since
+  %long = icmp ugt i64 %ran, {STINT}
+  br i1 %long, label %yield, label %done
+yield:
+  call i32 @sched_yield()
+  call i32 @clock_gettime(i32 CLOCK, ptr %clock)
+  %seconds_now = load i64, ptr %clock, align 8
+  %rest_now = load i64, ptr %nanoseconds_at, align 8
+  %whole_now = mul i64 %seconds_now, 1000000000
+  %time_now = add i64 %whole_now, %rest_now
+  store i64 %time_now, ptr %since_at, align 8
+  br label %done
+done:
+  ret void
+}}
+
+define void @tw_launch(ptr %table, ptr %groups, i64 %group, i64 %part, i64 %tid, i64 %parts) nounwind {{
 entry:
   %single = icmp eq ptr %groups, null
   br i1 %single, label %begin, label %find
 find:
-  %group_at = shl i64 %group, 4
+  %group_at = mul i64 %group, {GROUP_BYTES}
   %g = getelementptr i8, ptr %groups, i64 %group_at
   %from = load i64, ptr %g, align 8
   %g1 = getelementptr i8, ptr %g, i64 8
@@ -216,8 +322,8 @@ all_or_nothing:
 split:
   %low = mul i64 %chunks, %part
   %high = mul i64 %chunks, %after_part
-  %b = udiv i64 %low, %T
-  %e = udiv i64 %high, %T
+  %b = udiv i64 %low, %parts
+  %e = udiv i64 %high, %parts
   br label %work
 work:
   %begin_ = phi i64 [0, %all_or_nothing], [%b, %split]
@@ -281,7 +387,7 @@ copy:
   br i1 %whole, label %part, label %look
 part:
   %run = lshr i64 %word, 17
-  %ticket = shl i64 %run, 24
+  %ticket = shl i64 %run, {GROUP_BITS}
   call void @tw_share(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %team, i64 %ticket, i64 %base,
                       i64 %patience)
   br label %look

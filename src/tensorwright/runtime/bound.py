@@ -98,7 +98,7 @@ class Bound:
             for done in (calls, names, pending):
                 done.clear()  # type: ignore[attr-defined]
 
-        for step in self.exe.program.steps:
+        for number, step in enumerate(self.exe.program.steps):
             if isinstance(step, Launch):
                 addresses: list[int] = []
                 for position, view in enumerate(step.args):
@@ -107,7 +107,8 @@ class Bound:
                         pending.append((len(calls), position, view.buffer, place.offset))
                     addresses.append(0 if place is None or place.base is None else place.base + place.offset)
                 calls.append(Call(self.exe.entries[step.kernel], tuple(self._count(c, step.layer) for c in step.chunks),
-                                  addresses, [self.value(d, at=step.layer) for d in step.dims], step.serial))
+                                  addresses, [self.value(d, at=step.layer) for d in step.dims], step.serial,
+                                  self.exe.seconds[number]))
                 names.append(step.layer)
             else:
                 close()

@@ -10,9 +10,11 @@ from ..device import cpu as device
 from ..device.team import default_threads
 from ..errors import PlanError
 from ..plan.check import check_program
-from ..plan.records import Launch, Program, TensorInfo
+from ..plan.records import Launch, LayerInfo, Program, TensorInfo
 from ..plan.tensors import StoredTensors
 from .memory import address_of, aligned
+
+_FLOPS, _BANDWIDTH = 1e11, 2e10                     # of layers that were not timed: operations, bytes per second
 
 
 class Executable:
@@ -22,6 +24,7 @@ class Executable:
     constants      buffer → its array (empty arrays for buffers no step reads)
     input_buffers  engine input → buffer number, or None when its value is handed to host steps as it is
     threads        most threads that a run may use
+    seconds        of every step, about: as the tuner measured it at the profile's optimum, else a guess
     """
 
     def __init__(self, program: Program, weights: Mapping[str, np.ndarray], threads: int | None = None) -> None:
@@ -45,8 +48,14 @@ class Executable:
                 array = aligned(weights[buffer.name])
                 self.constants[number] = array
                 self.constant_addresses[number] = address_of(array)
+        self.seconds = [_expected(x) for x in program.layers]
+        self.seconds += [0.0] * (len(program.steps) - len(self.seconds))
         named = {b.name: i for i, b in enumerate(program.buffers) if b.kind == "input"}
         self.input_buffers = tuple(named.get(info.name) for info in program.inputs)
         self.input_names = tuple(info.name for info in program.inputs)
         self.output_names = tuple(info.name for info in program.outputs)
         self.by_name: dict[str, TensorInfo] = {i.name: i for i in (*program.outputs, *program.inputs)}
+
+
+def _expected(layer: LayerInfo) -> float:
+    return layer.seconds if layer.seconds is not None else max(layer.flops / _FLOPS, layer.bytes / _BANDWIDTH)

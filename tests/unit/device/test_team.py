@@ -42,13 +42,14 @@ def code() -> cpu.Library:
     return cpu.load([cpu.compile(_kernels(), cpu.describe())])
 
 
-def chain(code, n: int, steps: int, threads: int, kernel: str = "reverse", serial: bool = False):
+def chain(code, n: int, steps: int, threads: int, kernel: str = "reverse", serial: bool = False,
+          seconds: float = 0.0):
     """x → ... → y through `steps` launches between two arrays that swap roles."""
     a, b = np.arange(n, dtype=np.int64), np.zeros(n, np.int64)
     calls, at = [], (a, b)
     for k in range(steps):
         calls.append(Call((code.address(kernel),), (n,), (at[0].ctypes.data, at[1].ctypes.data), (n,),
-                          serial=serial and k % 3 == 0))
+                          serial=serial and k % 3 == 0, seconds=seconds * (k % 5)))
         at = at[::-1]
     return Table(calls, threads), at[0], (a, b)
 
@@ -56,9 +57,10 @@ def chain(code, n: int, steps: int, threads: int, kernel: str = "reverse", seria
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 1000])
 @pytest.mark.parametrize("serial", [False, True])
-def test_steps_see_each_others_results(code, threads, n, serial):
+@pytest.mark.parametrize("seconds", [0.0, 0.5e-3, 1.0])
+def test_steps_see_each_others_results(code, threads, n, serial, seconds):
     steps = 40
-    table, y, keep = chain(code, n, steps, threads, serial=serial)
+    table, y, keep = chain(code, n, steps, threads, serial=serial, seconds=seconds)
     table.run()
     np.testing.assert_array_equal(y, np.arange(n) + steps)
     table.run()                                 # even number of steps: the result is the next input
@@ -72,6 +74,46 @@ def test_work_is_split_evenly_and_serial_steps_are_not(code):
     Table([Call((who,), (10,), (y.ctypes.data,)), Call((who,), (10,), (z.ctypes.data,), serial=True)], 3).run()
     np.testing.assert_array_equal(y, [0, 0, 0, 3, 3, 3, 6, 6, 6, 6])
     np.testing.assert_array_equal(z, 0)
+
+
+def test_long_work_falls_into_pieces(code):
+    y, who = np.full(24, -1, np.int64), code.address("who")
+    for seconds, starts in ((0.0, [0, 12]), (0.25e-3, [0, 6, 12, 18]), (1.0, [*range(0, 24, 3)])):
+        Table([Call((who,), (24,), (y.ctypes.data,), seconds=seconds)], 2).run()
+        assert sorted(set(y.tolist())) == starts
+    Table([Call((who,), (3,), (y.ctypes.data,), seconds=1.0)], 2).run()         # nothing to split further
+    assert y[:3].tolist() == [0, 1, 1]
+
+
+def test_threads_that_hold_pieces_are_helped(code):
+    """One thread's chunks take long: the other takes over the pieces that it did not begin yet."""
+    f = entry("lopsided")                       # y[i] = thread; the first half of 64 chunks takes 50 times as long
+    y = arg(f, 0)
+    with f.loop("i", f.begin, f.end) as i:
+        turns = f.set(f"select i1 {f.set(f'icmp slt i64 {i}, 32')}, i64 200000, i64 4000")
+        with f.loop("w", 0, turns):
+            f.store("i64", "%thread", f.at(y, f.op("mul", "i64", i, "8")))
+    library = cpu.load([cpu.compile(module(f), cpu.describe())])
+    y_ = np.full(64, -1, np.int64)
+    table = Table([Call((library.address("lopsided"),), (64,), (y_.ctypes.data,), seconds=1.0)], 2)
+    helped = 0
+    for _ in range(20):
+        table.run()
+        helped += len(set(y_[:32].tolist())) == 2
+    assert set(y_.tolist()) <= {0, 1} and helped > 0
+
+
+@pytest.mark.parametrize("runs", [1 << 34, 1 << 44, (1 << 47) - 3])
+def test_after_very_many_runs(code, runs):
+    """Numbers of runs that no longer fit into the words they are a part of."""
+    mine = Team(1)
+    mine.memory[:8] = (runs << 17).to_bytes(8, "little")
+    mine.grow(2)
+    table, y, _keep = chain(code, 300, 10, 2, seconds=1.0)
+    for turn in range(1, 10):
+        mine.run(table.address, table.count, 2, table.groups_address, table.group_count)
+        assert (y == np.arange(300) + 10 * turn).all()
+    mine.shutdown()
 
 
 def test_several_phases_per_call(code):
@@ -97,7 +139,7 @@ def test_runs_do_not_wait_for_threads_that_are_not_there(code):
     """A team that believes to have a worker which never comes: the caller does all parts, quickly."""
     mine = Team(1)
     mine.workers.append(threading.Thread(target=lambda: None))
-    table, y, _keep = chain(code, 100, 50, 2)
+    table, y, _keep = chain(code, 100, 50, 2, seconds=0.3e-3)
     begin = time.perf_counter()
     for turn in range(1, 101):
         mine.run(table.address, table.count, 2, table.groups_address, table.group_count)
@@ -142,7 +184,7 @@ def test_two_callers_at_once_both_get_right_answers(code):
     wrong: list[str] = []
 
     def work(seed: int) -> None:
-        table, y, _keep = chain(code, 500 + seed, 20, 2)
+        table, y, _keep = chain(code, 500 + seed, 20, 2, seconds=seed * 1e-3)
         for turn in range(1, 301):
             table.run()
             if not (y == np.arange(500 + seed) + 20 * turn).all():
@@ -160,7 +202,7 @@ def test_two_callers_at_once_both_get_right_answers(code):
 def test_changing_team_sizes(code):
     """Workers that do not take part must not disturb runs they are not in, and must not miss their own."""
     rng = np.random.default_rng(0)
-    tables = {t: chain(code, 300, 10, t) for t in (1, 2, 3, 4)}
+    tables = {t: chain(code, 300, 10, t, seconds=1e-3) for t in (1, 2, 3, 4)}
     counts = dict.fromkeys(tables, 0)
     for t in rng.integers(1, 5, 2000).tolist():
         tables[t][0].run()
