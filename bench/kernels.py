@@ -98,7 +98,9 @@ FAMILIES: dict[str, tuple[Shape, ...]] = {
         _depthwise(144, 56, 5, 2), _depthwise(672, 14, 5, 2),
         _depthwise(96, 56, 7), _depthwise(192, 28, 7), _depthwise(384, 14, 7), _depthwise(768, 7, 7)),
     "first": (
-        Shape(3, 32, 224, 3, 2), Shape(3, 64, 224, 7, 2), Shape(3, 64, 224, 3), Shape(3, 16, 640, 3, 2)),
+        Shape(3, 32, 224, 3, 2), Shape(3, 64, 224, 7, 2), Shape(3, 64, 224, 3), Shape(3, 16, 640, 3, 2),
+        Shape(3, 32, 224, 3, 2, plain=True), Shape(3, 64, 224, 7, 2, plain=True), Shape(3, 64, 224, 3, plain=True),
+        Shape(3, 16, 640, 3, 2, plain=True)),
     "pointwise": (
         Shape(16, 96, 112), Shape(96, 24, 56), Shape(24, 144, 56), Shape(144, 24, 56), Shape(144, 40, 28),
         Shape(144, 32, 28), Shape(192, 32, 28), Shape(32, 16, 112), Shape(240, 40, 28), Shape(480, 112, 14),

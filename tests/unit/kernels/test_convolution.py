@@ -10,7 +10,7 @@ from contraction_cases import HERE, channels_last, check, compiles_everywhere, d
 
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
-from tensorwright.kernels.cpu import convolution, depthwise, grouped, winograd
+from tensorwright.kernels.cpu import convolution, depthwise, grouped, padded_rows, winograd
 from tensorwright.kernels.problem import Operand, Problem
 from tensorwright.ops import Convolution, Fused
 from tensorwright.ops.expr import Apply, In
@@ -175,6 +175,38 @@ def test_few_output_channels_are_dot_products_into_any_layout(groups: int, k: in
     y = dense(problem.outputs[0].shape)
     found = check(Problem(problem.op, problem.inputs, (y,)), convolution.tactics)
     assert all(isinstance(t, convolution.DotConvolution) for t in found)
+
+
+def without_border(problem: Problem, swap: bool = False) -> Problem:
+    """The same with x dense, in C order or channels last."""
+    x = problem.inputs[0]
+    assert x is not None
+    plain = channels_last(x.shape, x.dtype) if swap else dense(x.shape, x.dtype)
+    return Problem(problem.op, (plain, *problem.inputs[1:]), problem.outputs, problem.tuned)
+
+
+@pytest.mark.parametrize("channels_innermost", [False, True])
+@pytest.mark.parametrize("n, c, k, size, window, strides, pads, dilation", [
+    (2, 3, 24, (37, 19), (3, 3), (2, 2), ((1, 1), (0, 1)), 1),
+    (1, 3, 33, (24, 21), (7, 7), (2, 2), ((3, 3), (3, 3)), 1),
+    (3, 1, 16, (9, 5), (3, 2), (1, 1), ((2, 0), (1, 0)), 2), (2, 4, 8, (6, 7), (1, 1), (1, 1), ((1, 1), (1, 2)), 1),
+    (1, 2, 5, (1, 1), (3, 3), (1, 1), ((1, 1), (1, 1)), 1)], ids=str)
+def test_rows_are_padded_on_the_way(n, c, k, size, window, strides, pads, dilation, channels_innermost) -> None:
+    op = Convolution(strides, pads, (dilation, dilation))
+    problem = without_border(problem_of(op, n, c, k, size, window, extras=3, pixel_y=k + 3), channels_innermost)
+    found = check(problem, padded_rows.tactics)
+    assert found and not list(convolution.tactics(problem, HERE[0]))
+    assert check(problem, padded_rows.tactics, cpus=HERE[-1:])
+
+
+@pytest.mark.parametrize("sizes", [(2, 9, 11), (0, 5, 5), (1, 40, 3)], ids=str)
+def test_rows_of_symbolic_images_are_padded_on_the_way(sizes) -> None:
+    names = ("s0", "s1", "s2")
+    n, h, w = map(symbol, names)
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    problem = without_border(problem_of(op, n, 3, 20, (h, w), (3, 3), extras=2))
+    problem = Problem(problem.op, problem.inputs, problem.outputs, (("s0", 1), ("s1", 64), ("s2", 64)))
+    assert check(problem, padded_rows.tactics, env=dict(zip(names, sizes, strict=True)))
 
 
 def test_what_the_kernels_cannot_read_is_declined() -> None:

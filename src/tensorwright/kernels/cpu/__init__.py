@@ -17,7 +17,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "ArgReduce": ("argreduce",),
     "Softmax": ("softmax",),
     "Normalize": ("normalize",),
-    "Convolution": ("winograd", "depthwise", "grouped", "convolution"),
+    "Convolution": ("winograd", "depthwise", "grouped", "convolution", "padded_rows"),
     "ConvTranspose": ("transposed",),
     "MatMul": ("matmul",),
     "Pool": ("pool",),

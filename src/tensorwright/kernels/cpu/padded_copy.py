@@ -52,7 +52,7 @@ def padded_copy(p: Padded, source: int, target: int, lanes: int, symbol: str, or
     with f.loop("chunk", f.begin, f.end) as chunk:
         n, row = f.divide(chunk, d(p.sizes[0])), f.remainder(chunk, d(p.sizes[0]))
         out = f.at(to, f.mul(chunk, d(slice_ * size)))
-        _fill(f, out, d(slice_), scalar, size, lanes)
+        fill(f, out, d(slice_), scalar, size, lanes)
         inner = f.sub(row, p.border[0][0])
         below = f.set(f"icmp ult i64 {inner}, {d(x.shape[2])}")         # unsigned: a negative row is not below
         with f.when(below):
@@ -82,7 +82,8 @@ def _copy(f: Function, d: Dims, p: Padded, axis: int, source: str, target: str, 
         f.store(scalar, value, f.at(target, f.mul(c, size)))
 
 
-def _fill(f: Function, p: str, count: str, scalar: str, size: int, lanes: int) -> None:
+def fill(f: Function, p: str, count: str, scalar: str, size: int, lanes: int) -> None:
+    """`count` zeros from p on."""
     type_ = vector(scalar, lanes)
     whole = f.mul(f.divide(count, lanes), lanes)
     with f.loop("z", 0, whole, step=lanes) as i:
