@@ -1,8 +1,8 @@
 """Convolution kernels by themselves: python bench/kernels.py [family ...] [--threads 1] [--all]
 
 For layers of well-known networks: microseconds of the fastest tactic, GFLOP/s and its share of the measured FMA peak,
-GB/s of input plus output. Operands lie as in a network: channels last with a zero border where padding is read, and
-filters too large for half of the second-level cache come from memory. Operations are those of direct convolution, so
+GB/s of input plus output. Operands lie as in a network, channels last with a zero border where padding is read, and
+kernels are timed as the tuner does it: inputs just written, outputs and large filters not in the cache. Operations are those of direct convolution, so
 Winograd may exceed 100 %.
 """
 
@@ -16,7 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tensorwright.builder.trial import Trial
+from tensorwright.builder.race import race
+from tensorwright.builder.trial import Memory, Trial
 from tensorwright.device import cpu as device
 from tensorwright.device import describe
 from tensorwright.device.peak import peak_flops
@@ -131,15 +132,16 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every tactic, not only the fastest")
     args = parser.parse_args()
     cpu, peak = describe(), peak_flops(args.threads)
+    memory = Memory(cpu)
     print(f"{cpu.name}, {args.threads} threads, FMA peak {peak / 1e9:.0f} GFLOP/s")
     for family in args.names:
         for shape in FAMILIES[family]:
             problem = shape.problem()
-            trial, rows = Trial(problem, cpu, args.threads), []
-            for tactic in tactics(problem, cpu):
-                source = tactic.source(problem, cpu, "kernel")
-                launch = trial.launch(source, tactic, device.load([device.compile(source.text, cpu)]))
-                rows.append((launch.seconds(args.threads), repr(tactic)))
+            trial, found = Trial(problem, cpu, args.threads, memory), list(tactics(problem, cpu))
+            sources = [tactic.source(problem, cpu, "kernel") for tactic in found]
+            libraries = [device.load([device.compile(source.text, cpu)]) for source in sources]
+            launches = [trial.launch(*each) for each in zip(sources, found, libraries, strict=True)]
+            rows = [*zip(race(launches, args.threads, None) if launches else [], map(repr, found), strict=True)]
             if not rows:
                 print(f"{family:10s} {shape!s:32s} no kernel")
                 continue
