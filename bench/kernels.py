@@ -2,8 +2,8 @@
 
 For layers of well-known networks: microseconds of the fastest tactic, GFLOP/s and its share of the measured FMA peak,
 GB/s of input plus output. Operands lie as in a network, channels last with a zero border where padding is read, and
-kernels are timed as the tuner does it: inputs just written, outputs and large filters not in the cache. Operations are those of direct convolution, so
-Winograd may exceed 100 %.
+kernels are timed as the tuner does it: inputs just written, outputs and large filters not in the cache. Operations
+are those of direct convolution, so Winograd may exceed 100 %.
 """
 
 from __future__ import annotations
