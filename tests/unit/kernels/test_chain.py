@@ -16,11 +16,11 @@ from tensorwright.kernels.cpu import tactics as every_family
 EXPAND, PROJECT = Conv(24, act="relu6"), Conv(17, add="residual")
 
 
-def bands_of(*heights: int):
-    """The first tactic with these rows per band instead of the guessed ones."""
+def bands_of(*cuts: tuple[int, int]):
+    """The first tactic with these (rows per band, bands per chunk) instead of the guessed ones."""
     def found(problem, cpu) -> Iterator:
         first = next(chain.tactics(problem, cpu))
-        yield from (replace(first, rows=rows) for rows in heights)
+        yield from (replace(first, rows=rows, bands=bands) for rows, bands in cuts)
     return found
 
 
@@ -53,14 +53,14 @@ def test_every_tactic(name: str) -> None:
 @pytest.mark.parametrize("n, size", [(1, (13, 7)), (3, (8, 9))], ids=str)
 def test_band_heights(name: str, n: int, size: tuple[int, int]) -> None:
     problem = chain_problem(n, 16, size, CHAINS[name], pixel_x=20)
-    assert check(problem, bands_of(1, 2, 3, 5, 99))
+    assert check(problem, bands_of((1, 1), (1, 3), (2, 2), (3, 1), (5, 2), (99, 1)))
 
 
 def test_symbolic_batch() -> None:
     stages = CHAINS["expand, depthwise, project and add"]
     problem = chain_problem(symbol("s0"), 16, (9, 11), stages, tuned=(("s0", 2),))
     for images in (0, 1, 3):
-        assert check(problem, bands_of(2), env={"s0": images})
+        assert check(problem, bands_of((2, 2)), env={"s0": images})
 
 
 def test_given_tactics_for_the_stages() -> None:
@@ -98,4 +98,4 @@ def test_what_chains_cannot_do_is_declined() -> None:
 
 def test_compiles_for_other_machines() -> None:
     compiles_everywhere(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), chain.tactics)
-    check(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), bands_of(2), cpus=HERE[1:])
+    check(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), bands_of((2, 2)), cpus=HERE[1:])

@@ -32,14 +32,14 @@ def chain_tactics(problem: Problem, cpu: CpuSpec, stage_choices: Choices) -> Ite
     if form is None:
         return
     whole = [list(stage_choices[k]) if stage_choices else _first(form.problem(k), cpu) for k in range(len(form.stages))]
-    heights = _heights(form, cpu)
-    inner = [_inner(form, k, cpu, whole[k], heights[0]) for k in range(len(form.stages))]
+    bands = _bands(form, cpu)
+    inner = [_inner(form, k, cpu, whole[k], bands[0][0]) for k in range(len(form.stages))]
     if all(inner):
         best = tuple(choices[0] for choices in inner)
-        yield from (Banded(rows, best) for rows in heights)
+        yield from (Banded(*cut, best) for cut in bands)
         for k, choices in enumerate(inner):
             for choice in choices[1:2]:
-                yield Banded(heights[0], (*best[:k], choice, *best[k + 1:]))
+                yield Banded(*bands[0], (*best[:k], choice, *best[k + 1:]))
 
 
 def _first(problem: Problem, cpu: CpuSpec) -> list[Tactic]:
@@ -55,20 +55,30 @@ def _inner(form: Form, k: int, cpu: CpuSpec, whole: list[Tactic], rows: int) -> 
     return [t for t in dict.fromkeys(found) if inner_source(t, problem, cpu, "k") is not None]
 
 
-def _heights(form: Form, cpu: CpuSpec) -> list[int]:
-    """Rows per band, best guess first: about half of the second-level cache, less, more; always balanced."""
+def _bands(form: Form, cpu: CpuSpec) -> list[tuple[int, int]]:
+    """(rows per band, bands per chunk), best guess first: windows of half the second-level cache, less, more."""
     height = form.stages[-1].shape[2]
     images = max(1, evaluate(form.stages[-1].shape[0], dict(form.tuned)))
+    copied = {r: 0.1 * sum(w.kept / w.step for w in windows(form, r)[:-1]) for r in range(1, height + 1)}
 
-    def busiest(rows: int) -> float:
-        """Rows that the thread with most work computes, and those it copies from band to band."""
-        bands = -(-(-(-height // rows) * images) // cpu.cores)
-        return bands * (rows + 0.1 * sum(w.kept / w.step * rows for w in windows(form, rows)[:-1]))
+    def cut(rows: int) -> tuple[float, int]:
+        """Rows that the thread with most work computes, copies from band to band included; bands per chunk.
+
+        Chunks are as large as leaves all threads busy.
+        """
+        found = []
+        for pieces in range(1, 2 * cpu.cores + 1):
+            bands = -(-height // (pieces * rows))
+            chunks = -(-(-(-height // (rows * bands)) * images) // cpu.cores)
+            found.append((min(chunks * bands * rows, images * height) * (1 + copied[rows]), -bands))
+        busiest, bands = min(found)
+        return busiest, -bands
 
     found = []
     for share in (0.5, 0.25, 0.75):
         fits = [r for r in range(1, height + 1) if _bytes(form, cpu, r) <= share * cpu.l2] or [1]
-        found.append(min((r for r in fits if 2 * r > fits[-1]), key=lambda r: (busiest(r), -r)))
+        rows = min((r for r in fits if 2 * r > fits[-1]), key=lambda r: (cut(r)[0], -r))
+        found.append((rows, cut(rows)[1]))
     return list(dict.fromkeys(found))
 
 

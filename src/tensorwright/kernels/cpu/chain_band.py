@@ -24,13 +24,15 @@ ALIGN = 64
 
 @dataclass(frozen=True)
 class Banded:
-    """All stages band by band; a chunk is a band.
+    """All stages band by band.
 
     rows     output rows of the last stage per band
+    bands    bands per chunk: few chunks, for each that begins a call computes its first windows as a whole
     stages   how each stage is done
     """
 
     rows: int
+    bands: int
     stages: tuple[Tactic, ...]
 
     @property
@@ -116,6 +118,7 @@ class _Writer:
     def write(self, inputs: int) -> Source:
         f, tactic = self.f, self.tactic
         bands = -(-self.windows[-1].extent // tactic.rows)
+        pieces = -(-bands // tactic.bands)
         own = f.at(arg(f, inputs + 1), f.mul(f.thread, self.places[-1]))
         self.buffers = [f.at(own, self.places[k]) for k in range(len(self.flowing))]
         self.pointers = [arg(f, i) for i in range(inputs + 1)]
@@ -123,15 +126,18 @@ class _Writer:
         for k in range(len(self.flowing)):
             self._clear_columns(k)
         with f.loop("chunk", f.begin, f.end) as chunk:
-            image, band = f.divide(chunk, bands), f.remainder(chunk, bands)
-            fresh = f.op("or", "i1", f.set(f"icmp eq i64 {band}, 0"), f.set(f"icmp eq i64 {chunk}, {f.begin}"))
-            for k in range(len(self.sources)):
-                self._stage(k, image, band, fresh)
+            image, piece = f.divide(chunk, pieces), f.remainder(chunk, pieces)
+            starts = f.op("or", "i1", f.set(f"icmp eq i64 {piece}, 0"), f.set(f"icmp eq i64 {chunk}, {f.begin}"))
+            first = f.mul(piece, tactic.bands)
+            with f.loop("band", first, f.minimum(f.add(first, tactic.bands), bands)) as band:
+                fresh = f.op("and", "i1", starts, f.set(f"icmp eq i64 {band}, {first}"))
+                for k in range(len(self.sources)):
+                    self._stage(k, image, band, fresh)
         tables = [self._table(k) for k in range(len(self.sources))]
         packed = tuple(sorted({number for stage, s in zip(self.form.stages, self.sources, strict=True)
                                for number in (stage.numbers[i] for i in s.packed) if number is not None}))
         text = linked("\n".join(tables), f, *(s.text for s in self.sources))
-        chunks = self.form.stages[-1].shape[0] * bands
+        chunks = self.form.stages[-1].shape[0] * pieces
         return Source(text, (Phase(self.symbol, chunks),), tuple(self.order),
                       (Workspace(self.places[-1], per_thread=True),), packed)
 
