@@ -50,8 +50,8 @@ def _program(p: Program, code: dict[bytes, int], encode_op: EncodeOp) -> dict[st
         "values": list(p.output_values),
         "buffers": [{"kind": b.kind, "bytes": _dim(b.bytes), "name": b.name, "zero": b.zero, "offset": o}
                     for b, o in zip(p.buffers, p.offsets, strict=True)],
-        "kernels": [{"id": k.id, "entries": list(k.entries), "offset": code[k.code], "bytes": len(k.code),
-                     "workspaces": k.workspaces, "threads": k.threads} for k in p.kernels],
+        "kernels": [{"id": k.id, "entries": list(k.entries), "offset": code[k.code], "bytes": len(k.code)}
+                    for k in p.kernels],
         "steps": steps,
         "views": [[v.buffer, _dim(v.offset), _dims(v.shape), _dims(v.strides), v.dtype.value] for v in views],
         "layers": [{"name": x.name, "kind": x.kind, "origin": list(x.origin), "tactic": x.tactic, "seconds": x.seconds,
@@ -151,8 +151,7 @@ def _read_kernel(k: Fields, code: bytes | None) -> Kernel:
     offset, length = k.whole("offset", 0, size), k.whole("bytes", 0, size)
     if offset + length > size:
         raise PlanError(f"{length} bytes at {offset} of {size} bytes of code", at=k.where)
-    return Kernel(k.text("id"), k.texts("entries"), code[offset:offset + length] if code is not None else b"",
-                  k.whole("workspaces", 0), k.whole("threads", 0))
+    return Kernel(k.text("id"), k.texts("entries"), code[offset:offset + length] if code is not None else b"")
 
 
 def _read_info(f: Fields, dim: DimReader) -> TensorInfo:
