@@ -188,6 +188,7 @@ class Trial:
         floats = {i: a for i, a in packed.items() if a.dtype == np.float32}
         keep += [copies.pop(i) for i in packed if i not in floats]
         cycle = self._cycle(floats)
+        keep.append(self.memory.weights(0))              # a later launch may get a larger region in its place
         timed: list[tuple[int, ...]] = []
         for k, weights in enumerate(cycle):
             timed += [*before, *kernel(self.places[k % len(self.places)], {**real, **weights})]
