@@ -143,6 +143,27 @@ def wide() -> Network:
     return e.finish()
 
 
+@pytest.mark.parametrize("tolerance, refused", [(1e-3, False), (1e-6, True)])
+def test_an_approximate_kernel_that_errs_too_much_is_refused(tolerance: float, refused: bool) -> None:
+    from tensorwright.builder.cache import TimingCache
+    from tensorwright.builder.tune import Tuner
+    from tensorwright.builder.work import KernelWork
+    from tensorwright.device import cpu
+    from tensorwright.dtypes import DType
+    from tensorwright.kernels.problem import Operand, Problem
+    from tensorwright.ops import MatMul
+
+    a, b, y = (Operand(shape, (shape[1], 1), DType.float32, shape[0] == 256)
+               for shape in ((128, 256), (256, 192), (128, 192)))
+    problem = Problem(MatMul(), (a, b), (y,))
+    cache = TimingCache(None, cpu.describe(), 1)
+    tuner = Tuner(cpu.describe(), 1, options(tune_budget=None), cache, tolerance)
+    tuner.choose([KernelWork("product", problem, (None, None), (), {})])
+    strassen = [seconds for tactic, seconds in cache.known(problem).items() if "Strassen" in tactic]
+    assert strassen and all(np.isinf(seconds) == refused for seconds in strassen)
+    assert any("Strassen" in note and "differs by" in note for note in tuner.notes) == refused
+
+
 @pytest.mark.parametrize("home", ["nowhere", "a file"])
 def test_a_cache_that_cannot_be_kept_is_no_error(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TENSORWRIGHT_CACHE", "XDG_CACHE_HOME"):

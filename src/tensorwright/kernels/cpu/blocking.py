@@ -43,7 +43,7 @@ class Blocking:
 def blocked_functions(c: Contraction, k: Blocking, cpu: CpuSpec, symbol: str,
                       order: list[Dim]) -> tuple[list[Function], Dim]:
     """The entry @symbol with its tiles, and its number of chunks. `order` is Source.dims, appended to."""
-    driver = _Driver(c, k, symbol, order)
+    driver = Driver(c, k, symbol, order)
     main = driver.write()
     return [main, *(tile_function(c, t, symbol, order, cpu) for t in driver.used.values())], driver.chunks
 
@@ -54,7 +54,7 @@ def _blocks(pieces: Dim, size: int) -> Dim:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Pointers to the same output in y and the extras, and to its first tap in A."""
 
     a: str
@@ -63,7 +63,7 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     """Pointers to a panel's columns of B and of the bias, and to what is fetched meanwhile.
 
     valid   columns left, when n is symbolic
@@ -77,13 +77,16 @@ class _Panel:
     tail: str | None
 
 
-class _Driver:
-    def __init__(self, c: Contraction, k: Blocking, symbol: str, order: list[Dim]) -> None:
+class Driver:
+    """Writes the entry. span: columns of y per panel of B, when not those of one tile."""
+
+    def __init__(self, c: Contraction, k: Blocking, symbol: str, order: list[Dim], span: int = 0) -> None:
         self.c, self.k, self.symbol = c, k, symbol
         self.f = entry(symbol)
         self.d = Dims(self.f, order)
         self.width = k.nr * k.lanes
-        self.panels = panel_count(c.n, self.width)
+        self.span = span or self.width
+        self.panels = panel_count(c.n, self.span)
         self.row_cut, self.column_cut = Cut(c.pixels[-2].extent, k.rows), Cut(c.pixels[-1].extent, k.mr)
         self.outer = c.pixels[:-2]
         self.rows = product(axis.extent for axis in self.outer) * self.row_cut.count
@@ -93,14 +96,8 @@ class _Driver:
         self.used: dict[tuple[int, int, bool], Tile] = {}
 
     def write(self) -> Function:
-        f, d, c, size = self.f, self.d, self.c, self.c.dtype.itemsize
-        a_at, b_at, bias_at, y_at = c.args
-        starts = c.extra_starts or (0,) * len(c.extra_n)
-        start = _Place(f.at(arg(f, a_at), d(c.start * size)), f.at(arg(f, y_at), d(c.y_start * c.out.itemsize)),
-                       tuple(f.at(arg(f, c.extras_at + i), d(first * t.itemsize))
-                             for i, (first, t) in enumerate(zip(starts, c.extra_types, strict=True))))
-        b = f.at(arg(f, b_at), c.b_start * size)
-        bias = arg(f, bias_at) if bias_at is not None else "null"
+        f, d, c = self.f, self.d, self.c
+        start, b, bias = self._start()
         with f.loop("chunk", f.begin, f.end) as chunk:
             panels, rows, tiles = d(self.panels), d(self.row_blocks), d(self.tile_blocks)
             if self.k.order == "panels":
@@ -108,9 +105,19 @@ class _Driver:
             else:
                 group, row_block, tile_block, panel = self._split(chunk, [rows, tiles, panels])
             indices = self._split(group, [d(axis.extent) for axis in c.batch[1:]]) if c.batch else []
-            here = self._columns(self._move(start, c.batch, indices), f.mul(panel, self.width))
+            here = self._columns(self._move(start, c.batch, indices), f.mul(panel, self.span))
             self._rows(here, self._panel(b, bias, group, indices, panel), row_block, tile_block)
         return f
+
+    def _start(self) -> tuple[Place, str, str]:
+        """Pointers to the first output and its first tap, to B and to the bias."""
+        f, d, c, size = self.f, self.d, self.c, self.c.dtype.itemsize
+        a_at, b_at, bias_at, y_at = c.args
+        starts = c.extra_starts or (0,) * len(c.extra_n)
+        first = Place(f.at(arg(f, a_at), d(c.start * size)), f.at(arg(f, y_at), d(c.y_start * c.out.itemsize)),
+                      tuple(f.at(arg(f, c.extras_at + i), d(first * t.itemsize))
+                            for i, (first, t) in enumerate(zip(starts, c.extra_types, strict=True))))
+        return first, f.at(arg(f, b_at), c.b_start * size), arg(f, bias_at) if bias_at is not None else "null"
 
     def _split(self, index: str, counts: list[str]) -> list[str]:
         """Digits of index, outermost first; counts of all but the outermost."""
@@ -126,22 +133,22 @@ class _Driver:
             total = self.f.add(total, self.f.mul(i, self.d(stride * size)))
         return total
 
-    def _move(self, p: _Place, axes: Sequence[Axis], indices: Sequence[str]) -> _Place:
+    def _move(self, p: Place, axes: Sequence[Axis], indices: Sequence[str]) -> Place:
         f, c = self.f, self.c
-        return _Place(f.at(p.a, self._offset(indices, [x.a for x in axes], c.dtype.itemsize)),
-                      f.at(p.y, self._offset(indices, [x.y for x in axes], c.out.itemsize)),
-                      tuple(f.at(e, self._offset(indices, [x.extras[i] for x in axes], t.itemsize))
-                            for i, (e, t) in enumerate(zip(p.extras, c.extra_types, strict=True))))
+        return Place(f.at(p.a, self._offset(indices, [x.a for x in axes], c.dtype.itemsize)),
+                     f.at(p.y, self._offset(indices, [x.y for x in axes], c.out.itemsize)),
+                     tuple(f.at(e, self._offset(indices, [x.extras[i] for x in axes], t.itemsize))
+                           for i, (e, t) in enumerate(zip(p.extras, c.extra_types, strict=True))))
 
-    def _columns(self, p: _Place, column: str) -> _Place:
+    def _columns(self, p: Place, column: str) -> Place:
         f, c = self.f, self.c
-        return _Place(p.a, f.at(p.y, f.mul(column, c.out.itemsize)),
-                      tuple(f.at(e, f.mul(column, self.d(n * t.itemsize)))
-                            for e, n, t in zip(p.extras, c.extra_n, c.extra_types, strict=True)))
+        return Place(p.a, f.at(p.y, f.mul(column, c.out.itemsize)),
+                     tuple(f.at(e, f.mul(column, self.d(n * t.itemsize)))
+                           for e, n, t in zip(p.extras, c.extra_n, c.extra_types, strict=True)))
 
-    def _panel(self, b: str, bias: str, group: str, indices: list[str], panel: str) -> _Panel:
+    def _panel(self, b: str, bias: str, group: str, indices: list[str], panel: str) -> Panel:
         f, d, c, k, size = self.f, self.d, self.c, self.k, self.c.dtype.itemsize
-        column = f.mul(panel, self.width)
+        column = f.mul(panel, self.span)
         following = "null"
         if k.packed:
             matrix = padded_columns(c.n, self.width, k.lanes) * c.steps * size
@@ -155,12 +162,12 @@ class _Driver:
         valid, tail = "0", None
         if not isinstance(c.n, int):
             valid = f.sub(d(c.n), column)
-            tail = f.set(f"icmp slt i64 {valid}, {self.width}")
-        elif c.n % self.width:
-            tail = f.set(f"icmp eq i64 {panel}, {c.n // self.width}") if c.n > self.width else "true"
-        return _Panel(b, bias, following, valid, tail)
+            tail = f.set(f"icmp slt i64 {valid}, {self.span}")
+        elif c.n % self.span:
+            tail = f.set(f"icmp eq i64 {panel}, {c.n // self.span}") if c.n > self.span else "true"
+        return Panel(b, bias, following, valid, tail)
 
-    def _rows(self, start: _Place, panel: _Panel, row_block: str, tile_block: str) -> None:
+    def _rows(self, start: Place, panel: Panel, row_block: str, tile_block: str) -> None:
         """All tiles of a chunk."""
         f, d, c, k = self.f, self.d, self.c, self.k
         first, last = self._range(row_block, k.chunk_rows, d(self.rows))
@@ -184,12 +191,9 @@ class _Driver:
         first = self.f.mul(block, size)
         return first, self.f.minimum(self.f.add(first, size), count)
 
-    def _dispatch(self, rows: str | int, columns: str | int, panel: _Panel, place: _Place) -> None:
+    def _dispatch(self, rows: str | int, columns: str | int, panel: Panel, place: Place) -> None:
         """Call the tile of the sizes known at run time."""
-        f = self.f
-        pointers = (place.a, panel.b, panel.bias, place.y, panel.following)
-        args = [*(("ptr", p) for p in pointers), ("i64", panel.valid), ("ptr", "%dims"),
-                *(("ptr", e) for e in place.extras)]
+        f, args = self.f, self._arguments(panel, place)
         masks = [False] if panel.tail is None else [True] if panel.tail == "true" else [False, True]
         key = f.add(f.mul(rows, 256), f.mul(columns, 2))
         if len(masks) > 1:
@@ -197,6 +201,11 @@ class _Driver:
         cases = {r * 256 + q * 2 + (m and len(masks) > 1): (r, q, m) for r in sizes(rows, self.row_cut)
                  for q in sizes(columns, self.column_cut) for m in masks}
         switch(f, key, cases, lambda v: f.call("void", self._tile(*v), *args))
+
+    def _arguments(self, panel: Panel, place: Place) -> list[tuple[str, str]]:
+        pointers = (place.a, panel.b, panel.bias, place.y, panel.following)
+        return [*(("ptr", p) for p in pointers), ("i64", panel.valid), ("ptr", "%dims"),
+                *(("ptr", e) for e in place.extras)]
 
     def _tile(self, rows: int, columns: int, masked: bool) -> str:
         c, k = self.c, self.k

@@ -58,10 +58,19 @@ def tile_function(c: Contraction, t: Tile, symbol: str, order: list[Dim], cpu: C
     params = {"a": "ptr", "b": "ptr", "bias": "ptr", "y": "ptr", "next": "ptr", "valid": "i64", "dims": "ptr"}
     params |= {f"e{i}": "ptr" for i in range(len(c.extra_n))}
     f = Function(t.name(symbol), linkage="internal", attributes="nounwind noinline", **params)
-    return _Writer(c, t, f, Dims(f, order), cpu).write()
+    return TileWriter(c, t, f, Dims(f, order), cpu).write()
 
 
-class _Writer:
+@dataclass(frozen=True)
+class Corner:
+    """Where a tile's results go: pointers to its first output and to what belongs to it; masks of its vectors."""
+
+    y: str
+    extras: tuple[str, ...]
+    masks: tuple[str | None, ...]
+
+
+class TileWriter:
     def __init__(self, c: Contraction, t: Tile, f: Function, d: Dims, cpu: CpuSpec) -> None:
         self.c, self.t, self.f, self.d, self.cpu = c, t, f, d, cpu
         self.scalar = SCALAR[c.dtype]
@@ -90,24 +99,29 @@ class _Writer:
                   load(f, self.types[j], f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
         state = self._nest(0, ["%a", "%b", "%next", *(starts * len(self.places))])
         values = state[3:]
-        if costly(self.c.epilogue) and len(self.places) > 1:
-            self._finish_by_pixel(values)
-            return f
-        for i, (r, q) in enumerate(self.places):
-            for j in range(t.nr):
-                self._finish(values[i * t.nr + j], r, q, j)
+        self._finish_all(values, Corner("%y", tuple(f"%e{i}" for i in range(len(self.c.extra_n))), tuple(self.masks)),
+                         t.rows, t.columns)
         return f
 
-    def _finish_by_pixel(self, values: list[str]) -> None:
+    def _finish_all(self, values: list[str], to: Corner, rows: int, columns: int) -> None:
+        """Epilogue and store of rows × columns pixels."""
+        if costly(self.c.epilogue) and rows * columns > 1:
+            self._finish_by_pixel(values, to, rows, columns)
+            return
+        for i in range(rows * columns):
+            for j in range(len(to.masks)):
+                self._finish(values[i * self.t.nr + j], i // columns, i % columns, j, to)
+
+    def _finish_by_pixel(self, values: list[str], to: Corner, rows: int, columns: int) -> None:
         """Accumulators leave their registers at once; then a loop over pixels has all registers to itself."""
         f, t, size = self.f, self.t, self.t.width(0) * self.size
         stack = f.alloca(f"[{len(values)} x {self.type}]", "aside")
         for i, value in enumerate(values):
             f.store(self.types[i % t.nr], value, f.at(stack, i * size))
-        with f.loop("r", 0, t.rows) as r, f.loop("q", 0, t.columns) as q:
-            pixel = f.at(stack, f.mul(f.add(f.mul(r, t.columns), q), t.nr * size))
-            for j in range(t.nr):
-                self._finish(f.load(self.types[j], f.at(pixel, j * size)), r, q, j)
+        with f.loop("r", 0, rows) as r, f.loop("q", 0, columns) as q:
+            pixel = f.at(stack, f.mul(f.add(f.mul(r, columns), q), t.nr * size))
+            for j in range(len(to.masks)):
+                self._finish(f.load(self.types[j], f.at(pixel, j * size)), r, q, j, to)
 
     # the loops over taps; state is [pointer to A, pointer to B, prefetch pointer, accumulators...] -----------------
     def _nest(self, level: int, state: list[str]) -> list[str]:
@@ -164,7 +178,7 @@ class _Writer:
         return [a, f.at(b, t.mixed * t.lanes * self.size), following, *acc]
 
     # epilogue and store ---------------------------------------------------------------------------------------------
-    def _finish(self, value: str, r: str | int, q: str | int, j: int) -> None:
+    def _finish(self, value: str, r: str | int, q: str | int, j: int, to: Corner) -> None:
         f, c, lanes, first = self.f, self.c, self.t.width(j), j * self.t.lanes
         rows, columns = c.pixels[-2:]
 
@@ -175,6 +189,6 @@ class _Writer:
         extras = list(zip(c.extra_types, c.extra_n, strict=True))
         value = apply_epilogue(
             f, c.epilogue, value, extras,
-            lambda i: at(f"%e{i}", rows.extras[i], columns.extras[i], extras[i][1], extras[i][0].itemsize),
-            lanes, self.masks[j], self.cpu)
-        store(f, c.out, lanes, value, at("%y", rows.y, columns.y, 1, c.out.itemsize), self.masks[j])
+            lambda i: at(to.extras[i], rows.extras[i], columns.extras[i], extras[i][1], extras[i][0].itemsize),
+            lanes, to.masks[j], self.cpu)
+        store(f, c.out, lanes, value, at(to.y, rows.y, columns.y, 1, c.out.itemsize), to.masks[j])

@@ -23,14 +23,14 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
     if isinstance(c.n, int):
         while lanes > 4 and lanes // 2 >= c.n:
             lanes //= 2
-    distinct = dict.fromkeys(_shapes(c, cpu, lanes))
-    shapes = sorted((_cycles(c, s, lanes, cpu, tuned), i, s) for i, s in enumerate(distinct))
+    distinct = dict.fromkeys(tile_shapes(c, cpu, lanes))
+    shapes = sorted((tile_cycles(c, s, lanes, cpu, tuned), i, s) for i, s in enumerate(distinct))
     good = [Blocking(mr, nr, lanes, rows, packed=packed) for cycles, _, (rows, mr, nr) in shapes
             if cycles <= 1.2 * shapes[0][0]]
     large = _bytes_of_b(c, tuned) >= cpu.l2 // 2
     orders = ["panels", "pixels"] if large else ["pixels", "panels"]
     if packed and large:
-        streamed = (_streaming(c, k, tuned) for k in good if _balanced(_tiles(c, k, tuned)[2], cpu.cores))
+        streamed = (_streaming(c, k, tuned) for k in good if balanced(tile_counts(c, k, tuned)[2], cpu.cores))
         yield from [k for k in streamed if k is not None][:1]
     for order in orders:
         yield chunked(c, replace(good[0], order=order), cpu, tuned)
@@ -39,8 +39,8 @@ def candidates(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int], packed: b
 
 def whole_panels(c: Contraction, cpu: CpuSpec, tuned: Mapping[str, int]) -> Blocking:
     """The best guess with one chunk per panel, the next one fetched meanwhile where B is large."""
-    shapes = dict.fromkeys(_shapes(c, cpu, cpu.lanes))
-    rows, mr, nr = min(shapes, key=lambda s: _cycles(c, s, cpu.lanes, cpu, tuned))
+    shapes = dict.fromkeys(tile_shapes(c, cpu, cpu.lanes))
+    rows, mr, nr = min(shapes, key=lambda s: tile_cycles(c, s, cpu.lanes, cpu, tuned))
     k = Blocking(mr, nr, cpu.lanes, rows, order="panels", chunk_rows=0)
     return (_streaming(c, k, tuned) or k) if _bytes_of_b(c, tuned) > cpu.l2 else k
 
@@ -49,7 +49,7 @@ def _bytes_of_b(c: Contraction, tuned: Mapping[str, int]) -> int:
     return evaluate(c.steps, tuned) * evaluate(c.n, tuned) * evaluate(c.groups, tuned) * c.dtype.itemsize
 
 
-def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int, int]]:
+def tile_shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int, int]]:
     """(rows, mr, nr) with accumulators, a row of B and one splat in registers."""
     wide = max(1, lanes * c.dtype.itemsize * 8 // cpu.vector_bits)         # registers per vector
     registers = cpu.vector_registers // wide - (0 if cpu.fma and cpu.triple.startswith("x86") else 1)
@@ -71,7 +71,8 @@ def _shapes(c: Contraction, cpu: CpuSpec, lanes: int) -> Iterator[tuple[int, int
                     yield rows, size, nr
 
 
-def _cycles(c: Contraction, shape: tuple[int, int, int], lanes: int, cpu: CpuSpec, tuned: Mapping[str, int]) -> float:
+def tile_cycles(c: Contraction, shape: tuple[int, int, int], lanes: int, cpu: CpuSpec,
+                tuned: Mapping[str, int]) -> float:
     """Cycles per step of k over all outputs of one group, as far as the inner loop is concerned."""
     rows, mr, nr = shape
     width, n = nr * lanes, evaluate(c.n, tuned)
@@ -100,7 +101,7 @@ def _pieces(extent: Dim, most: int, tuned: Mapping[str, int]) -> list[tuple[int,
     return [(size, many) for size, many in ((base + 1, long), (base, count - long)) if many]
 
 
-def _tiles(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> tuple[int, int, int]:
+def tile_counts(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> tuple[int, int, int]:
     """(rows of tiles, tiles per row, panels times groups)."""
     outer = math.prod(evaluate(axis.extent, tuned) for axis in c.pixels[:-2])
     rows = outer * -(-evaluate(c.pixels[-2].extent, tuned) // k.rows)
@@ -114,7 +115,7 @@ def chunked(c: Contraction, k: Blocking, cpu: CpuSpec, tuned: Mapping[str, int])
 
     In the order "pixels" a chunk's part of A is used by panel after panel: it should stay in the second-level cache.
     """
-    rows, tiles, panels = _tiles(c, k, tuned)
+    rows, tiles, panels = tile_counts(c, k, tuned)
     work = 2 * max(1, evaluate(c.steps, tuned)) * k.rows * k.mr * k.nr * k.lanes
     wanted = max(-(-CHUNK_WORK // work), rows * tiles * panels // CHUNKS, 1)
     if k.order == "pixels":
@@ -126,14 +127,14 @@ def chunked(c: Contraction, k: Blocking, cpu: CpuSpec, tuned: Mapping[str, int])
     return replace(k, chunk_rows=1, chunk_tiles=-(-tiles // pieces))
 
 
-def _balanced(pieces: int, cores: int) -> bool:
+def balanced(pieces: int, cores: int) -> bool:
     """Whether equal pieces shared by the cores leave none of them idle for long."""
     return -(-pieces // cores) * cores <= 1.05 * pieces
 
 
 def _streaming(c: Contraction, k: Blocking, tuned: Mapping[str, int]) -> Blocking | None:
     """Whole panels as chunks, the next one fetched meanwhile; None where prefetching would cost more than it brings."""
-    rows, tiles, panels = _tiles(c, k, tuned)
+    rows, tiles, panels = tile_counts(c, k, tuned)
     lines = k.nr * k.lanes * c.dtype.itemsize / 64 / (rows * tiles)         # cache lines to fetch per step
     if panels < 2 or not 0.05 < lines <= 1:
         return None
