@@ -56,7 +56,6 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
                  device: str = "cpu", **options: Any) -> Plan:
     """What `build` makes an engine of: the plan, as data. The same parameters."""
     supported(precision, device)
-    known_options(options)
     from pathlib import Path
 
     from . import builder
@@ -84,20 +83,6 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
     return builder.build(network, builder.BuildOptions(profiles=profiles, **options))
 
 
-def known_options(options: Mapping[str, Any]) -> None:
-    """InputError for keywords that `build` does not have, with the nearest one that it has."""
-    from dataclasses import fields
-    from difflib import get_close_matches
-
-    from .builder import BuildOptions
-    names = ["shapes", "precision", "device", *(f.name for f in fields(BuildOptions) if f.name != "profiles")]
-    for name in options:
-        if name not in names:
-            near = get_close_matches(name, names, 1)
-            raise InputError(f"build has no option {name!r}", options=", ".join(names),
-                             try_=f"{near[0]}={options[name]!r}" if near else "leave it out")
-
-
 def model_inputs(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> dict[str, list[int | str | None]]:
     """Sizes and names of the dimensions of a model's inputs."""
     from .onnx.load import load_model
@@ -108,16 +93,18 @@ def model_inputs(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> dic
             for info in graph.input if info.name not in stored}
 
 
-def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | None = None) -> Engine:
+def load(path: str | os.PathLike[str], *, strict: bool = False, threads: int | None = None,
+         streams: int | None = None) -> Engine:
     """The engine of a plan file.
 
     strict    refuse (PlanError) a plan made on another kind of machine or by another version. Otherwise such a plan is
               tuned again, which takes as long as a build, and a warning says so
     threads   size of the team; None: as the plan was tuned for
+    streams   for throughput: so many runs at once, each on its caller's thread alone (see `Engine`)
 
     Raises PlanError for damaged files.
     """
-    return _engine(load_plan(path, strict=strict), threads)
+    return _engine(load_plan(path, strict=strict), threads, streams)
 
 
 def load_plan(path: str | os.PathLike[str], *, strict: bool = False) -> Plan:
@@ -141,6 +128,6 @@ def supported(precision: str, device: str) -> None:
         raise UnsupportedError(f"device {device!r} is not in this version", try_='device="cpu"')
 
 
-def _engine(plan: Plan, threads: int | None) -> Engine:
+def _engine(plan: Plan, threads: int | None, streams: int | None = None) -> Engine:
     from .runtime import Engine
-    return Engine(plan, threads=threads)
+    return Engine(plan, threads=threads, streams=streams)

@@ -17,6 +17,23 @@ def threads() -> int | None:
     return _whole("TENSORWRIGHT_THREADS") or None
 
 
+def affinity() -> tuple[int, ...]:
+    """TENSORWRIGHT_AFFINITY: cores of the thread team, "0,2-3": thread k of it is bound to the k-th of them, around.
+
+    Thread 0 is whoever calls: it stays where its owner put it. Unset, the system places all threads.
+    """
+    text = os.environ.get("TENSORWRIGHT_AFFINITY", "").strip()
+    cores: list[int] = []
+    for part in text.split(",") if text else []:
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            warnings.warn(f"TENSORWRIGHT_AFFINITY={text!r} is not a list of cores like 0,2-3: it is ignored",
+                          stacklevel=2)
+            return ()
+        cores += range(int(first), int(last if dash else first) + 1)
+    return tuple(cores)
+
+
 def spin_microseconds() -> int:
     """TENSORWRIGHT_SPIN_US: how long an idle thread of the team spins before it sleeps (default 60)."""
     value = _whole("TENSORWRIGHT_SPIN_US")

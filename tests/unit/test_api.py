@@ -153,6 +153,16 @@ def test_code_that_is_not_trusted_is_made_again_from_the_recorded_choices(
     np.testing.assert_array_equal(again(images), engine(images))
 
 
+def test_choices_that_do_not_fit_the_network_are_a_damaged_plan(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from tensorwright.runtime import store
+    plan = tensorwright.build(MODEL, shapes={"image": (3, 1, 8, 8)}, **QUICK).plan
+    store.save(replace(plan, choices=dict.fromkeys(plan.choices, "Forged()")), tmp_path / "forged.plan", bytes(32))
+    with pytest.raises(PlanError, match="Forged"):
+        tensorwright.load(tmp_path / "forged.plan")
+
+
 def test_plans_of_this_machine_load_as_they_are(tmp_path: Path, images: np.ndarray,
                                                 caplog: pytest.LogCaptureFixture) -> None:
     engine = tensorwright.build(MODEL, shapes={"image": (3, 1, 8, 8)}, threads=1, **QUICK)

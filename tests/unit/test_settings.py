@@ -18,3 +18,15 @@ def test_other_text_is_ignored_with_a_warning(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("TENSORWRIGHT_THREADS", text)
     with pytest.warns(UserWarning, match="not a whole number"):
         assert settings.threads() is None
+
+
+def test_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TENSORWRIGHT_AFFINITY", raising=False)
+    assert settings.affinity() == ()
+    for text, cores in (("", ()), ("0", (0,)), ("3, 1", (3, 1)), ("0,4-6", (0, 4, 5, 6))):
+        monkeypatch.setenv("TENSORWRIGHT_AFFINITY", text)
+        assert settings.affinity() == cores
+    for text in ("all", "1-", "-1", "0,,1", "0x1"):
+        monkeypatch.setenv("TENSORWRIGHT_AFFINITY", text)
+        with pytest.warns(UserWarning, match="not a list of cores"):
+            assert settings.affinity() == ()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..device import driver
 from ..dims import Dim, mul
 from ..dtypes import DType
 from ..ir import Network, Op, TensorType
@@ -14,6 +15,7 @@ from ..kernels.problem import Problem
 from ..ops import Chain, Fused
 from ..ops.conditions import conditions
 from ..plan.records import Condition, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
+from ..runtime.memory import aligned
 from ..targets import CpuSpec
 from .lower import Lowering
 from .memory import Layout, plan_arena
@@ -82,6 +84,7 @@ class Assembly:
             output_values=tuple(self.lowering.output_values),
             layers=tuple(self.infos),
             threads=1 if total < SMALL_FLOPS else self.threads,
+            driver=Kernel(driver.identity(), (), driver.code()),
             conditions=tuple(Condition(c.kind, c.dim, c.layer) for c in conditions(self.network, ranges)),
         )
 
@@ -158,7 +161,7 @@ class Assembly:
         key = (choice.symbol, i, id(array))
         if key not in self._packed:
             name = f"packed/{choice.symbol[:12]}/{self.buffers.records[raw].name}"
-            packed = np.ascontiguousarray(choice.tactic.pack(work.problem, self.cpu, i, array))
+            packed = aligned(np.ascontiguousarray(choice.tactic.pack(work.problem, self.cpu, i, array)))
             self.weights[name] = packed
             self._packed[key] = self.buffers.add("constant", packed.nbytes, name)
         return self._packed[key]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from ..device.cpu import describe
-from ..errors import PlanError
+from ..errors import BuildError, PlanError, VerificationError
 from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan
 from ..targets import CpuSpec
@@ -32,7 +32,13 @@ def fit(plan: Plan, *, strict: bool = False, label: str = "the plan",
                         try_="load it without strict to tune it again, or build it from the model on this machine")
     choices = recorded(plan, cpu)
     note(f"{label} is {'tuned' if choices is None else 'compiled'} again for this machine: {reason}")
-    return rebuild(plan, BuildOptions(replay=choices))
+    try:
+        return rebuild(plan, BuildOptions(replay=choices))
+    except BuildError as error:
+        if not choices or isinstance(error, VerificationError):
+            raise
+        raise PlanError(f"the network in the plan cannot be compiled with the choices in it: {error.what}", at=label,
+                        try_="build the plan anew from the model") from error
 
 
 def recorded(plan: Plan, cpu: CpuSpec) -> Mapping[str, str] | None:

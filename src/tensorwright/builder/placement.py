@@ -62,7 +62,7 @@ class Placement:
         return found
 
     def _borders(self) -> dict[str, Border]:
-        """value → zero border that convolutions reading it (or a channel slice of it) would like around it."""
+        """value → zero border that convolutions reading it (or a slice with whole padded axes) would like around it."""
         found: dict[str, list[list[int]]] = {}
 
         def ask(name: str, pads: tuple[tuple[int, int], ...]) -> None:
@@ -71,7 +71,9 @@ class Placement:
             layer = self.producers.get(name)
             if layer is not None and isinstance(layer.op, Slice) and layer.inputs[0]:
                 t = self.network.tensor(layer.inputs[0])
-                if layer.op.sizes[2:] == t.shape[2:] and all(step == 1 for step in layer.op.steps[2:]):
+                cut = (size != d or step != 1 for size, d, step
+                       in zip(layer.op.sizes[2:], t.shape[2:], layer.op.steps[2:], strict=True))
+                if not any(c and any(p) for c, p in zip(cut, pads, strict=True)):
                     return ask(layer.inputs[0], pads)
             reshaped_ = layer is not None and isinstance(layer.op, Reshape)  # if it turns out to need a copy
             if (self._is_computed(name) or reshaped_) and not (name in self.network.outputs and self._is_c_order(name)):

@@ -33,7 +33,7 @@ _ALIGN = 64
 
 
 class Memory:
-    """Memory for trials, on huge pages like an engine's; after `reset` it is used again."""
+    """Memory that trials use one after the other, on huge pages like an engine's."""
 
     def __init__(self, cpu: CpuSpec) -> None:
         self.cpu, self.used = cpu, 0
@@ -120,6 +120,7 @@ class Trial:
     def __init__(self, problem: Problem, cpu: CpuSpec, threads: int, memory: Memory, seed: int = 0) -> None:
         self.problem, self.cpu, self.threads, self.memory = problem, cpu, threads, memory
         self.env = dict(problem.tuned)
+        memory.reset()
         rng = np.random.default_rng(seed)
         self.values: list[np.ndarray | None] = [None if o is None else self._random(o, rng) for o in problem.inputs]
         self.inputs: list[Block | None] = [None] * len(problem.inputs)
@@ -187,6 +188,7 @@ class Trial:
         floats = {i: a for i, a in packed.items() if a.dtype == np.float32}
         keep += [copies.pop(i) for i in packed if i not in floats]
         cycle = self._cycle(floats)
+        keep.append(self.memory.weights(0))              # a later launch may get a larger region in its place
         timed: list[tuple[int, ...]] = []
         for k, weights in enumerate(cycle):
             timed += [*before, *kernel(self.places[k % len(self.places)], {**real, **weights})]

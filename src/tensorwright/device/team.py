@@ -63,6 +63,13 @@ class Team:
 
     def _work(self, number: int, seen: int) -> None:
         """A worker's life. Its reference to the team keeps the memory that it looks at."""
+        cores = settings.affinity()
+        if cores and hasattr(os, "sched_setaffinity"):
+            try:
+                os.sched_setaffinity(0, {cores[number % len(cores)]})
+            except OSError as error:
+                warnings.warn(f"TENSORWRIGHT_AFFINITY: thread {number} cannot be bound to core "
+                              f"{cores[number % len(cores)]}: {error.strerror}", stacklevel=2)
         work = driver.function("tw_worker", c_void_p, c_int64, c_int64, c_int64)
         work(self.address, number, seen, self.spins)
 
@@ -138,6 +145,16 @@ def check_threads(threads: int | None) -> None:
     if not isinstance(threads, Integral) or not 1 <= threads <= MAX_THREADS:
         raise InputError(f"threads is {threads!r}, not a whole number from 1 to {MAX_THREADS}",
                          cores=cpu.usable_cores(), try_="leave it out to use all cores")
+
+
+def check_streams(streams: int, threads: int | None) -> None:
+    """InputError unless so many runs at once are possible, of one thread each."""
+    if not isinstance(streams, Integral) or isinstance(streams, bool) or not 1 <= streams <= MAX_THREADS:
+        raise InputError(f"streams is {streams!r}, not a whole number from 1 to {MAX_THREADS}",
+                         cores=cpu.usable_cores(), try_="as many as there are cores")
+    if threads not in (None, 1):
+        raise InputError(f"{streams} streams of {threads} threads were asked for: runs in streams have one thread each",
+                         try_="leave threads out for throughput, or streams for latency")
 
 
 def team(threads: int = 1) -> Team:

@@ -22,14 +22,15 @@ class Attention(Op):
             mask, broadcastable to (..., S, T), or None: bool (True keeps a key) or of q's type (added to the scores).
     Output  y (..., S, E).
     Params  scale: of the scores. causal: query i sees keys ≤ i + T − S only.
+            zeros: a query that sees no key gives zeros, otherwise NaN as a softmax of nothing but −∞ does.
     Cost    2·(product of the leading dimensions)·S·T·(D + E) + 5 operations per score.
     Errors  ShapeError when D or T disagree or shapes do not broadcast; TypeMismatch for other types.
-            A query that sees no key gives zeros.
     Source  ONNX operator Attention, version 24, without its caches and reshapes.
     """
 
     scale: float
     causal: bool = False
+    zeros: bool = True
 
     def infer(self, q: TensorType, k: TensorType, v: TensorType,  # type: ignore[override]
               mask: TensorType | None = None) -> TensorType:
@@ -63,7 +64,7 @@ class Attention(Op):
             peak = scores.max(-1, keepdims=True, initial=-np.inf)
             powers = np.exp(scores - np.where(peak == -np.inf, 0, peak))
             sums = powers.sum(-1, keepdims=True)
-            weights = powers / np.where(sums == 0, 1, sums)
+            weights = powers / (np.where(sums == 0, 1, sums) if self.zeros else sums)
         return np.matmul(weights, wide_v).astype(q.dtype, copy=False)
 
     def cost(self, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]) -> Cost:

@@ -28,6 +28,7 @@ from .pointwise import fuse_pointwise
 from .products import PRODUCTS
 from .report import Report
 from .rewrite import Rewrite, apply
+from .taps import TAPS
 from .tidy import simplify_expressions
 from .types import widen_halves
 
@@ -56,7 +57,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("normalisation", recognise_normalization),
     ("attention", rewrites(*IDENTITIES, *MOVEMENTS, *ATTENTION)),
     ("heads", rewrites(*HEADS, *MOVEMENTS, *IDENTITIES)),
-    ("padding", rewrites(*PADDING)),
+    ("padding", rewrites(*PADDING, *TAPS)),
     ("elementwise", fuse_pointwise),
     ("affine", rewrites(*AFFINE)),
     ("parallel", merge_parallel_products),

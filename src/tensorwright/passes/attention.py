@@ -23,8 +23,8 @@ from .view import Leaves
 def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | None:
     """softmax(scale·(q @ kᵀ) + mask) @ v → attention(q, k, v, mask); scale on either side of the product or on q or k
 
-    Where every score of a query is −∞ the softmax gives NaN, attention zeros. Roundings of scores and weights to
-    half precision on the way are left out.
+    Where a mask makes every score of a query −∞, the softmax gives NaN, and so does attention unless NaN is replaced
+    by zeros on the way. Roundings of scores and weights to half precision on the way are left out.
     """
     graph = y.graph
     assert isinstance(graph, Graph)
@@ -68,7 +68,8 @@ def recognise_attention(y: Value, weights: Value, v: Value) -> Term | Refusal | 
     swap = (*range(k.rank - 2), k.rank - 1, k.rank - 2)
     inputs = [_led(q, found.lead), _led(term(Transpose(swap), k, type=_turned(k)), found.lead),
               _led(v, source.shape[:-2] if merged else None), *([mask] if mask is not None and not causal else [])]
-    attention = term(Attention(scale, causal), *inputs, type=None if merged else y.type)
+    op = Attention(scale, causal, zeros=_weights_are_guarded(weights, softmax))
+    attention = term(op, *inputs, type=None if merged else y.type)
     return term(Reshape(y.shape), attention) if merged else attention
 
 
@@ -107,6 +108,16 @@ def _softmax(weights: Value) -> Value | None:
             return None
         weights = inner
     return None
+
+
+def _weights_are_guarded(weights: Value, softmax: Value) -> bool:
+    """Whether where(isnan(s), 0, s) is between the softmax and the weights."""
+    while weights.name != softmax.name:
+        inner = _converted(weights)
+        if inner is None:
+            return True
+        weights = inner
+    return False
 
 
 def _read_elsewhere(weights: Value, softmax: Value) -> bool:

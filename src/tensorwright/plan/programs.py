@@ -21,7 +21,7 @@ def encode(programs: Sequence[Program], encode_op: EncodeOp) -> tuple[list[dict[
     code: dict[bytes, int] = {}
     end = 0
     for program in programs:
-        for kernel in program.kernels:
+        for kernel in (*program.kernels, *([program.driver] if program.driver is not None else [])):
             if kernel.code not in code:
                 code[kernel.code] = end
                 end += len(kernel.code)
@@ -50,13 +50,18 @@ def _program(p: Program, code: dict[bytes, int], encode_op: EncodeOp) -> dict[st
         "values": list(p.output_values),
         "buffers": [{"kind": b.kind, "bytes": _dim(b.bytes), "name": b.name, "zero": b.zero, "offset": o}
                     for b, o in zip(p.buffers, p.offsets, strict=True)],
-        "kernels": [{"id": k.id, "entries": list(k.entries), "offset": code[k.code], "bytes": len(k.code)}
-                    for k in p.kernels],
+        "kernels": [_kernel(k, code) for k in p.kernels],
+        "driver": None if p.driver is None else _kernel(p.driver, code),
         "steps": steps,
         "views": [[v.buffer, _dim(v.offset), _dims(v.shape), _dims(v.strides), v.dtype.value] for v in views],
         "layers": [{"name": x.name, "kind": x.kind, "origin": list(x.origin), "tactic": x.tactic, "seconds": x.seconds,
                     "flops": int(x.flops), "bytes": int(x.bytes), "note": x.note, "types": list(x.types)}
                    for x in p.layers]}
+
+
+def _kernel(k: Kernel, code: dict[bytes, int]) -> dict[str, Any]:
+    return {"id": k.id, "entries": list(k.entries), "offset": code[k.code], "bytes": len(k.code),
+            "workspaces": k.workspaces, "threads": k.threads}
 
 
 def _dim(d: Dim) -> int | str:
@@ -95,7 +100,9 @@ def _read_program(f: Fields, code: bytes | None, decode_op: DecodeOp) -> Program
         kernels=f.each("kernels", lambda k: _read_kernel(k, code)),
         inputs=f.each("inputs", lambda i: _read_info(i, dim)), outputs=f.each("outputs", lambda i: _read_info(i, dim)),
         output_values=tuple(values), layers=f.each("layers", _read_layer), threads=f.whole("threads", 1, 1024),
-        conditions=tuple([_read_condition(x, dim, f) for x in f.items("conditions")]))
+        conditions=tuple([_read_condition(x, dim, f) for x in f.items("conditions")]),
+        driver=None if f.data.get("driver") is None else _read_kernel(Fields(f.data["driver"], f"{f.where}, driver"),
+                                                                      code))
 
 
 def _read_condition(x: Any, dim: DimReader, f: Fields) -> Condition:
@@ -151,7 +158,8 @@ def _read_kernel(k: Fields, code: bytes | None) -> Kernel:
     offset, length = k.whole("offset", 0, size), k.whole("bytes", 0, size)
     if offset + length > size:
         raise PlanError(f"{length} bytes at {offset} of {size} bytes of code", at=k.where)
-    return Kernel(k.text("id"), k.texts("entries"), code[offset:offset + length] if code is not None else b"")
+    return Kernel(k.text("id"), k.texts("entries"), code[offset:offset + length] if code is not None else b"",
+                  k.whole("workspaces", 0), k.whole("threads", 0))
 
 
 def _read_info(f: Fields, dim: DimReader) -> TensorInfo:

@@ -113,6 +113,8 @@ class Kernel:
     id: str
     entries: tuple[str, ...]
     code: bytes = b""
+    workspaces: int = 0
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Program:
     arena_bytes   size of a context's arena
     outputs       per engine output: buffer number, or the name of an opaque value
     conditions    checked whenever shapes are set: kernels touch only their own memory where they hold
+    driver        the native code that walks the launches (device.driver), compiled; its id says for which version
     """
 
     profile: Profile
@@ -171,6 +174,7 @@ class Program:
     layers: tuple[LayerInfo, ...] = ()
     threads: int = 1
     conditions: tuple[Condition, ...] = ()
+    driver: Kernel | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..device import cpu as device
-from ..device.team import check_threads
+from ..device.team import check_streams, check_threads, default_threads
 from ..errors import InputError, PlanError
 from ..plan.inspect import as_json, as_text
 from ..plan.keys import same_code, why_rebuild
@@ -28,10 +29,18 @@ class Engine:
         y = engine(images)                                # one output: its array; several: a tuple
 
     threads   most threads one run may use; default: all this process may, or TENSORWRIGHT_THREADS
+    streams   most runs at once. None is for low latency: each run takes the process's thread team, and those that find
+              it busy run on their callers' threads alone. A number is for throughput: every run is its caller's thread
+              alone, nobody waits for another thread's part of a layer, and further callers wait for their turn. Call
+              it from that many threads. Kernels of a plan built with threads=1 are tuned for just that; those tuned
+              for more threads compute the same, a little slower than they could.
     """
 
-    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+    def __init__(self, plan: Plan, threads: int | None = None, streams: int | None = None) -> None:
         check_threads(threads)
+        if streams is not None:
+            check_streams(streams, threads)
+            threads = 1
         spec = device.describe()
         if reason := why_rebuild(plan, spec):
             raise PlanError(f"the plan cannot run here as it is: {reason}", at=plan.name,
@@ -40,6 +49,8 @@ class Engine:
         self._executables = [Executable(p, plan.weights, threads) for p in plan.programs
                              if same_code(p.target, spec.key)]
         self._pools: list[list[Context]] = [[] for _ in self._executables]
+        self._gate = threading.BoundedSemaphore(streams) if streams is not None else None
+        self._idle = streams or default_threads()                # contexts kept for later runs, each with its memory
         self._choices: dict[tuple[Any, ...], int] = {}
         self._only = self._executables[0] if len(self._executables) == 1 else None
         program = self._executables[0].program
@@ -75,15 +86,22 @@ class Engine:
         which = 0
         if self._only is None:
             which = self._choose(feeds)
-        pool = self._pools[which]
+        pool, gate = self._pools[which], self._gate
+        if gate is not None:
+            gate.acquire()
         try:
-            context = pool.pop()
-        except IndexError:
-            context = Context(self._executables[which])
-        try:
-            return context.run(feeds, outputs)
+            try:
+                context = pool.pop()
+            except IndexError:
+                context = Context(self._executables[which])
+            try:
+                return context.run(feeds, outputs)
+            finally:
+                if len(pool) < self._idle:
+                    pool.append(context)
         finally:
-            pool.append(context)
+            if gate is not None:
+                gate.release()
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """The output, or a tuple of them. Inputs by position, then by name."""

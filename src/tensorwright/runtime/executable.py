@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..device import cpu as device
+from ..device import driver
 from ..device.team import default_threads
 from ..errors import PlanError
 from ..plan.check import check_program
@@ -37,6 +38,8 @@ class Executable:
             if not kernel.code:
                 raise PlanError(f"kernel {kernel.id} has no machine code", at=kernel.id,
                                 try_="rebuild the plan for this machine")
+        if program.driver is not None:
+            driver.provide(program.driver.id, program.driver.code)
         self.library = device.load([k.code for k in needed]) if needed else None
         self.entries = {k.id: tuple(self.library.address(e) for e in k.entries) for k in needed if self.library}
         if isinstance(weights, StoredTensors):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,14 @@ _HUGE = 2 << 20
 _PAGE = mmap.PAGESIZE
 
 
+def machine_bytes() -> int:
+    """Physical memory of the machine; where that cannot be asked for, more than any arena needs."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 1 << 62
+
+
 class Arena:
     """Zeroed anonymous memory, page-aligned; big ones on huge pages where the system has them.
 
@@ -23,6 +32,9 @@ class Arena:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        if size > (there := machine_bytes()):
+            raise DeviceError(f"a context's arena needs {size / 2**30:.1f} GiB of memory, the machine has "
+                              f"{there / 2**30:.1f}", try_="build with a profile of smaller maximum shapes")
         big = size >= 2 * _HUGE
         try:
             self._memory = mmap.mmap(-1, max(size, 1) + (_HUGE if big else _PAGE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,19 @@ def test_cold_weights_change_places(monkeypatch: pytest.MonkeyPatch) -> None:
     places = sorted(here[1] for here in cold._cycle({1: large}))
     assert len(places) > 10 and min(np.diff(places)) >= large.nbytes
     assert places[-1] + large.nbytes <= places[0] + len(memory.weights(large.nbytes))
+
+
+def test_weights_stay_when_a_later_tactic_needs_more_room() -> None:
+    problem, spec = convolution(), cpu.describe()
+    memory = Memory(spec)
+    trial = Trial(problem, spec, 1, memory)
+    tactic = next(t for t in tactics(problem, spec) if t.source(problem, spec, "k").packed)
+    source = tactic.source(problem, spec, "k")
+    launch = trial.launch(source, tactic, cpu.load([cpu.compile(source.text, spec)]))
+    region = weakref.ref(memory.weights(0))
+    memory.weights(4 << 20)
+    assert region() is not None, "timed launches would read memory that is no longer there"
+    assert (launch.sample(1, 3) > 0).all()
 
 
 def test_memory_is_shared_and_what_does_not_fit_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

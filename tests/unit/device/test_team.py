@@ -285,6 +285,19 @@ def test_threads_setting(monkeypatch):
     assert team_module.default_threads() == cpu.usable_cores()
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot bind threads")
+def test_affinity_binds_the_workers_only(code, monkeypatch):
+    mine = sorted(os.sched_getaffinity(0))
+    monkeypatch.setenv("TENSORWRIGHT_AFFINITY", f"{mine[0]},{mine[-1]}")
+    squad = Team(4)
+    table, y, _keep = chain(code, 300, 10, 4)
+    squad.run(table.address, table.count, 4)
+    np.testing.assert_array_equal(y, np.arange(300) + 10)
+    bound = [os.sched_getaffinity(worker.native_id) for worker in squad.workers]
+    assert bound == [{mine[-1]}, {mine[0]}, {mine[-1]}] and sorted(os.sched_getaffinity(0)) == mine
+    squad.shutdown()
+
+
 def test_driver_compiles_for_every_platform():
     for triple, linux in (("aarch64-unknown-linux-gnu", True), ("aarch64-apple-darwin", False),
                           ("x86_64-unknown-linux-gnu", True), ("x86_64-apple-darwin", False)):

@@ -27,7 +27,8 @@ def attended(op: Attention, q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: n
     top = s.max(-1, keepdims=True, initial=-np.inf)
     e = np.exp(s - np.where(np.isneginf(top), 0, top))
     total = e.sum(-1, keepdims=True)
-    return (e / np.where(total == 0, 1, total)) @ v.astype("float64")
+    with np.errstate(all="ignore"):
+        return (e / (np.where(total == 0, 1, total) if op.zeros else total)) @ v.astype("float64")
 
 
 def check(op: Attention, shapes: list, dtype: str = "float32", mask: np.ndarray | None = None,
@@ -63,6 +64,7 @@ def test_masks(S: int, T: int, causal: bool) -> None:
     blocked = np.zeros((S, T), "float32")
     blocked[::3] = -np.inf
     check(Attention(0.3, causal), shapes, mask=blocked)
+    check(Attention(0.3, causal, zeros=False), shapes, mask=blocked)
 
 
 def test_layouts_and_broadcasting() -> None:

@@ -90,10 +90,24 @@ def test_x_times_its_sigmoid_is_one_function(cpu):
     silu = Apply("mul", (In(0, F32), Apply("sigmoid", (In(0, F32),), F32)), F32)
     y = run(silu, x, cpu=CPUS[cpu])
     with np.errstate(all="ignore"):
-        exact = np.where(x < -1e3, 0.0, x) * np.where(x < -1e3, 0.0, FUNCTIONS["sigmoid"][1](x.astype(np.float64)))
-    far = x < -80
-    assert ulps(y, exact)[~far].max() <= 4 + (0 if CPUS[cpu].fma else 2)
-    assert np.abs(y[far] - exact[far]).max() < 1.5e-33
+        exact = x * FUNCTIONS["sigmoid"][1](x.astype(np.float64))
+    far = x < -87
+    assert ulps(y, exact)[~far].max() <= 5 + (0 if CPUS[cpu].fma else 2)
+    np.testing.assert_allclose(y[far], exact[far], rtol=0, atol=1.5e-36)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_the_factors_of_gelu(cpu):
+    x = all_floats(200_000)
+    wide, plain = x.astype(np.float64), CPUS[cpu].vector_bits < 512
+    y = run(Apply("add", (Const(1.0, F32), Apply("erf", (In(0, F32),), F32)), F32), x, cpu=CPUS[cpu])
+    assert np.nanmax(np.abs(y - (FUNCTIONS["erf"][1](wide) + 1))) < (4e-7 if plain else 1.5e-7)
+    assert np.array_equal(np.isnan(y), np.isnan(x)) and (y[x < -4] == 0).all() and (y[x > 4] == 2).all()
+    y = run(Apply("add", (Apply("tanh", (In(0, F32),), F32), Const(1.0, F32)), F32), x, cpu=CPUS[cpu])
+    with np.errstate(all="ignore"):
+        exact = 2 / (1 + np.exp(-2 * wide))
+    assert ulps(y, exact)[~(x < -43)].max() <= 4 + 2 * (not CPUS[cpu].fma)
+    assert np.abs(y[x < -43] - exact[x < -43]).max() < 1e-36
 
 
 @pytest.mark.parametrize("fn", ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",

@@ -259,6 +259,7 @@ def test_positions_shifted_by_one_are_not_causal():
     scores = net.add(choose, keep, scores, net.constant(np.float32(-np.inf)))
     after, _ = optimised(net.finish(net.add(MatMul(), net.add(Softmax(2), scores), v)))
     assert not only_attention(after).causal
+    assert not only_attention(after).zeros
 
 
 def test_guard_against_nan_is_part_of_attention():
@@ -268,7 +269,7 @@ def test_guard_against_nan_is_part_of_attention():
     t = DType.bool
     w = net.add(Pointwise(Apply("where", (In(0, t), In(1, F32), In(2, F32)), F32)), net.call("isnan", w), zero, w)
     after, _ = optimised(net.finish(net.add(MatMul(), w, heads(net))))
-    only_attention(after)
+    assert only_attention(after).zeros
 
 
 @pytest.mark.parametrize(("make", "reason"), [

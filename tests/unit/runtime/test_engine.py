@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from tensorwright.device import cpu
 from tensorwright.dtypes import DType
-from tensorwright.errors import InputError, PlanError, TensorwrightError
+from tensorwright.errors import DeviceError, InputError, PlanError, TensorwrightError
+from tensorwright.ir import Op
 from tensorwright.plan.records import Buffer, HostStep, Profile, View
 from tensorwright.runtime import Engine
 
@@ -334,3 +337,75 @@ def test_inspect_text_and_json():
     with pytest.raises(InputError, match="yaml"):
         engine.inspect("yaml")
     assert repr(Engine(add3())).startswith("<Engine 'hand-made': a: float32 (N,), b")
+
+
+# streams -------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Slow(Op):
+    """Host operator that notes how many are at work."""
+
+    at_work: ClassVar[list[int]] = []
+    most: ClassVar[list[int]] = [0]
+
+    def reference(self, x):
+        self.at_work.append(1)
+        self.most[0] = max(self.most[0], len(self.at_work))
+        time.sleep(0.01)
+        self.at_work.pop()
+        return x[::-1] * np.float32(1)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_streams_bound_the_runs_at_once(streams):
+    plan = hosted()
+    steps = tuple(replace(s, op=Slow()) if isinstance(s, HostStep) and s.layer == plan.programs[0].steps[1].layer else s
+                  for s in plan.programs[0].steps)
+    engine = Engine(with_program(plan, steps=steps), streams=streams)
+    assert engine.threads == 1
+    Slow.most[0] = 0
+    x, results = random(6), []
+    callers = [threading.Thread(target=lambda: results.append(engine(x)[0])) for _ in range(6)]
+    for t in callers:
+        t.start()
+    for t in callers:
+        t.join()
+    assert Slow.most[0] == streams and len(engine._pools[0]) <= streams
+    for y in results:
+        np.testing.assert_array_equal(y, x[::-1] * 4)
+
+
+def test_a_failing_run_gives_its_stream_back():
+    engine = Engine(add3(), streams=1)
+    for _ in range(3):
+        with pytest.raises(InputError):
+            engine.run({"a": random(3)})
+    np.testing.assert_array_equal(engine.run(three())["y"], sum(three().values()))
+
+
+@pytest.mark.parametrize("streams, threads", [(0, None), (1.5, None), (True, None), (5000, None), (2, 2)])
+def test_streams_that_cannot_be(streams, threads):
+    with pytest.raises(InputError, match="stream"):
+        Engine(add3(), threads, streams)
+
+
+def test_idle_contexts_are_bounded(monkeypatch):
+    monkeypatch.setenv("TENSORWRIGHT_THREADS", "2")
+    engine, start = Engine(hosted()), threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(20):
+            engine(random(50))
+
+    callers = [threading.Thread(target=work) for _ in range(8)]
+    for t in callers:
+        t.start()
+    for t in callers:
+        t.join()
+    assert 1 <= len(engine._pools[0]) <= 2
+
+
+def test_arenas_beyond_the_machine_are_refused():
+    plan = with_program(chain(), arena_bytes=1 << 46)
+    with pytest.raises(DeviceError, match="GiB"):
+        Engine(plan)(random(5))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tensorwright.device import cpu
+from tensorwright.device import cpu, driver
 from tensorwright.dtypes import DType
 from tensorwright.errors import PlanError
 from tensorwright.ops import CumSum, Slice
 from tensorwright.plan import why_rebuild
-from tensorwright.plan.records import HostStep
+from tensorwright.plan.records import HostStep, Kernel
 from tensorwright.runtime import Engine, store
 
 from .programs import N, Reverse, chain, chain_reference, hosted, with_program
@@ -82,3 +85,30 @@ def test_constants_of_a_file_are_used_in_place(tmp_path):
     plan = store.load(tmp_path / "e.plan")
     exe = Engine(plan)._executables[0]
     assert exe.constants[3] is plan.weights["packed/bias"] and exe.constant_addresses[3] % 64 == 0
+
+
+def test_a_new_process_compiles_nothing(tmp_path):
+    """The driver comes with the plan, for this version; any other is not used."""
+    plan = chain()
+    program = replace(plan.programs[0], driver=Kernel(driver.identity(), (), driver.code()))
+    Engine(replace(plan, programs=(program,))).save(tmp_path / "e.plan")
+    old = replace(program, driver=Kernel("driver/old", (), b"x"))
+    store.save(replace(plan, programs=(old,)), tmp_path / "old.plan")
+    script = """
+import sys
+sys.path[:0] = [{src!r}]
+import numpy as np
+from tensorwright.device import cpu
+from tensorwright.runtime import Engine, store
+asked = []
+real = cpu.compile
+cpu.compile = lambda *a: asked.append(a) or real(*a)
+y = Engine(store.load(sys.argv[1]), 2)(np.ones(900, np.float32))
+print(len(asked), float(y.sum()))
+"""
+    source = str(Path(store.__file__).parents[2])
+    expected = float(chain_reference(np.ones(900, np.float32)).sum())
+    for name, compiled in (("e.plan", 0), ("old.plan", 1)):
+        done = subprocess.run([sys.executable, "-c", script.format(src=source), str(tmp_path / name)], timeout=60,
+                              capture_output=True, text=True)
+        assert done.stdout.split() == [str(compiled), str(expected)], done.stderr[-2000:]

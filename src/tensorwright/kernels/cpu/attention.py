@@ -154,13 +154,14 @@ class _Writer:
         with f.loop("out", "0", count) as r:
             total = f.load(self.scalar, f.at(self.at["state"], f.mul(f.add(r, -(-t.queries // 16) * 16), self.size)))
             row = f.at(self.at["sums"], f.mul(r, d(self.wide_e * self.size)))
-            seen = f.set(f"fcmp une {self.scalar} {total}, {f.const(self.scalar, 0)}")
-            safe = f.select(seen, self.scalar, total, f.const(self.scalar, 1))
+            if self.op.zeros:
+                seen = f.set(f"fcmp une {self.scalar} {total}, {f.const(self.scalar, 0)}")
+                total = f.select(seen, self.scalar, total, f.const(self.scalar, 1))
 
-            def element(i: str, lanes: int, masked: str | None, row: str = row, safe: str = safe) -> str:
+            def element(i: str, lanes: int, masked: str | None, row: str = row, total: str = total) -> str:
                 vec = vector(self.scalar, lanes)
                 value = f.load(vec, f.at(row, f.mul(i, self.size)))
-                return f.op("fdiv", vec, value, f.splat(vec, safe))
+                return f.op("fdiv", vec, value, f.splat(vec, total))
 
             self.rows.write({**out, axis: f.add(first, r)}, "0", d(self.E), element)
 

@@ -28,7 +28,10 @@ class Parts:
 
     # keys -------------------------------------------------------------------------------------------------------------
     def pack(self, row: Dim, column: Dim, depth: Dim) -> str:
-        """(k, out, valid): key t, element c → out[t // width, c, t % width], width = nr·lanes; zeros up to a vector."""
+        """(k, out, valid): key t, element c → out[t // width, c, t % width], width = nr·lanes.
+
+        Up to a vector, what lies past the last key is unspecified: its scores are masked.
+        """
         if "pack" in self.functions:
             return self.functions["pack"].name
         f, d, name = self.start("pack", k="ptr", out="ptr", valid="i64")
@@ -40,25 +43,16 @@ class Parts:
             out = f.at(out, f.mul(f.sub(t, f.mul(group, width)), size))
             base, rest = f.at("%k", f.mul(t, row_bytes)), f.sub("%valid", t)
             blocks = d(depth // lanes * lanes) if column == 1 else "0"
-            yes, no, done = f.new_label("whole"), f.new_label("part"), f.new_label("packed")
-            f.branch(f.set(f"icmp sge i64 {rest}, {lanes}"), yes, no)
-            f.label(yes)
+            last = f.mul(f.sub(f.minimum(rest, lanes), 1), row_bytes)      # rows past the last key repeat it
+            rows = [f.at(base, f.minimum(f.mul(r, row_bytes), last)) for r in range(lanes)]
             with f.loop("c", "0", blocks, lanes) as c:
-                place = f.at(base, f.mul(c, size))
-                tile = [f.load(self.vec, f.at(place, f.mul(r, row_bytes))) for r in range(lanes)]
+                tile = [f.load(self.vec, f.at(row, f.mul(c, size))) for row in rows]
                 for r, value in enumerate(transpose(f, self.vec, tile)):
                     f.store(self.vec, value, f.at(out, f.mul(f.add(c, r), width * size)))
-            with f.loop("c", blocks, d(depth)) as c:
-                value = load_strided(f, self.scalar, f.at(base, f.mul(c, column_bytes)), row_bytes, lanes, None)
-                f.store(self.vec, value, f.at(out, f.mul(c, width * size)))
-            f.br(done)
-            f.label(no)
             mask = f.tail_mask(lanes, rest)
-            with f.loop("c", "0", d(depth)) as c:
+            with f.loop("c", blocks, d(depth)) as c:
                 value = load_strided(f, self.scalar, f.at(base, f.mul(c, column_bytes)), row_bytes, lanes, mask)
                 f.store(self.vec, value, f.at(out, f.mul(c, width * size)))
-            f.br(done)
-            f.label(done)
         return name
 
     # scores -----------------------------------------------------------------------------------------------------------

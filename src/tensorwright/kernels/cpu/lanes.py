@@ -125,12 +125,22 @@ class Lanes:
         return self.f.call(self.v, full, (self.v, x), (self.v, n), (self.v, "zeroinitializer"), ("i16", "-1"),
                            ("i32", "4"))
 
+    def within(self, x: str, bound: float) -> str:
+        """x, or ±bound where |x| is greater or NaN, in one instruction; `wide` only."""
+        full = "llvm.x86.avx512.mask.range.ps.512"
+        self.f.declare(f"{self.v} @{full}({self.v}, {self.v}, i32, {self.v}, i16, i32)")
+        return self.f.call(self.v, full, (self.v, x), (self.v, self.c(bound)), ("i32", "2"),
+                           (self.v, "zeroinitializer"), ("i16", "-1"), ("i32", "4"))
+
     def lookup(self, table: Sequence[float], index: str) -> str:
-        """table[index mod 16] in every lane; `wide` only."""
-        values = ", ".join(f"float {self.f.const('float', v)}" for v in table)
-        full = "llvm.x86.avx512.permvar.sf.512"
-        self.f.declare(f"{self.v} @{full}({self.v}, {self.i})")
-        return self.f.call(self.v, full, (self.v, f"<{values}>"), (self.i, index))
+        """table[index mod its length], 16 or 32, in every lane; `wide` only."""
+        values = [f"float {self.f.const('float', v)}" for v in table]
+        halves = [f"<{', '.join(values[k:k + 16])}>" for k in range(0, len(table), 16)]
+        name, args = "permvar.sf", [(self.v, halves[0]), (self.i, index)]
+        if len(halves) == 2:
+            name, args = "vpermi2var.ps", [*args, (self.v, halves[1])]
+        self.f.declare(f"{self.v} @llvm.x86.avx512.{name}.512({', '.join(t for t, _ in args)})")
+        return self.f.call(self.v, f"llvm.x86.avx512.{name}.512", *args)
 
     # the C library
     def libm(self, name: str, *args: str) -> str:

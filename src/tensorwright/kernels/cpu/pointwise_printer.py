@@ -12,13 +12,14 @@ from ..llvm import Function, vector
 from .conversions import HALVES, cast, from_storage, register_type, rounded, to_storage
 from .integers import INTEGER
 from .lanes import Lanes
-from .vector_math import FLOAT32, apply, power, silu, tanh_softplus
+from .vector_math import FLOAT32, apply, erf_plus_one, power, silu, tanh_plus_one, tanh_softplus
 
 COMPARISONS = {"eq": ("oeq", "eq", "eq"), "ne": ("une", "ne", "ne"), "lt": ("olt", "slt", "ult"),
                "le": ("ole", "sle", "ule"), "gt": ("ogt", "sgt", "ugt"), "ge": ("oge", "sge", "uge")}
 LOGIC = {"and": "and", "or": "or", "xor": "xor"}
 PLAIN = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "fmod": "frem"}
 INTRINSICS = {"floor": "floor", "ceil": "ceil", "round": "rint", "trunc": "trunc", "sqrt": "sqrt", "abs": "fabs"}
+PLUS_ONE = {"erf": erf_plus_one, "tanh": tanh_plus_one}
 EXACT = frozenset({"neg", "abs", "sign", "min", "max", "floor", "ceil", "round", "trunc", "where", "fmod"})
 
 
@@ -110,6 +111,8 @@ class _Printer:
 
     def _float(self, L: Lanes, e: Apply, args: list[str]) -> str:
         fn, x = e.fn, args[0]
+        if fn == "add" and e.dtype is DType.float32 and (curve := _raised(e)):
+            return PLUS_ONE[curve.fn](L, self.known[curve.args[0]])
         if fn == "add" and (product := self._product(e)):
             return L.fma(*product)
         if fn == "mul" and e.dtype is DType.float32 and (gated := _gated(e)):
@@ -173,6 +176,14 @@ class _Printer:
         if exponent == 0.5:                                      # as NumPy does: (−inf)^½ is NaN then
             return L.sqrt(x)
         return power(L, x, y)
+
+
+def _raised(e: Apply) -> Apply | None:
+    """The other argument when e is 1 + a function of PLUS_ONE."""
+    for one, curve in (e.args, e.args[::-1]):
+        if isinstance(one, Const) and one.value == 1 and isinstance(curve, Apply) and curve.fn in PLUS_ONE:
+            return curve
+    return None
 
 
 def _gated(e: Apply) -> Expr | None:
