@@ -56,6 +56,7 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
                  device: str = "cpu", **options: Any) -> Plan:
     """What `build` makes an engine of: the plan, as data. The same parameters."""
     supported(precision, device)
+    known_options(options)
     from pathlib import Path
 
     from . import builder
@@ -81,6 +82,20 @@ def compile_plan(model: Model, *, shapes: Mapping[str, ShapeRange] | None = None
         options["name"] = Path(model).stem
     profiles = profiles_of(network, shapes)
     return builder.build(network, builder.BuildOptions(profiles=profiles, **options))
+
+
+def known_options(options: Mapping[str, Any]) -> None:
+    """InputError for keywords that `build` does not have, with the nearest one that it has."""
+    from dataclasses import fields
+    from difflib import get_close_matches
+
+    from .builder import BuildOptions
+    names = ["shapes", "precision", "device", *(f.name for f in fields(BuildOptions) if f.name != "profiles")]
+    for name in options:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            raise InputError(f"build has no option {name!r}", options=", ".join(names),
+                             try_=f"{near[0]}={options[name]!r}" if near else "leave it out")
 
 
 def model_inputs(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> dict[str, list[int | str | None]]:

@@ -68,3 +68,26 @@ def test_tensors_of_no_device() -> None:
     with pytest.raises(InputError, match=r"input 'x', a Shapeless, cannot be read.*meta") as caught:
         engine(Shapeless())
     assert caught.value.try_
+
+
+def test_a_misspelt_option_is_named_beside_the_right_one() -> None:
+    with pytest.raises(InputError, match="build has no option 'tune_buget'") as caught:
+        tensorwright.build(product(), tune_buget=1.0)
+    assert caught.value.try_ == "tune_budget=1.0" and "BuildOptions" not in str(caught.value)
+    with pytest.raises(InputError, match="no option 'profiles'"):
+        tensorwright.build(product(), profiles=())
+
+
+def test_a_defect_of_ours_is_not_called_the_models_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorwright.errors import ModelError
+    from tensorwright.importer import graph
+
+    def defect(*_: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'dtype'")
+    monkeypatch.setattr(graph.GraphImporter, "network", defect)
+    with pytest.raises(AttributeError):
+        tensorwright.build(product(), shapes={"n": 1})
+    bad = product()
+    bad.graph.node[0].op_type = ""
+    with pytest.raises(ModelError, match="inconsistent"):
+        tensorwright.build(bad.SerializeToString(), shapes={"x": (1, 4)})

@@ -11,7 +11,7 @@ from ..ir import Network, TensorType
 from ..plan.records import Plan, Profile
 from ..runtime import Engine
 from .options import BuildOptions
-from .verify import Finding, Report, compare, expected_outputs, random_feeds, sizes_to_check
+from .verify import Finding, Report, compare, expected_outputs, random_feeds, rounded_integers, sizes_to_check
 
 
 def check_program(
@@ -50,10 +50,10 @@ def compare_once(
     except (ValueError, IndexError, ArithmeticError, TensorwrightError) as error:  # random data the model refuses
         report.skipped.append(f"{shapes}: the reference refuses random inputs ({type(error).__name__}: {error})")
         return []
-    got = engine.run(feeds)
+    got, rounded = engine.run(feeds), rounded_integers(network)
     failed = []
     for name in network.outputs:
-        distance, note = _compare(got[name], expected[name])
+        distance, note = _compare(got[name], expected[name], name in rounded)
         finding = Finding(name, shapes, distance, tolerance, note)
         report.findings.append(finding)
         if not finding.ok:
@@ -61,15 +61,15 @@ def compare_once(
     return failed
 
 
-def _compare(got: object, expected: object) -> tuple[float, str]:
+def _compare(got: object, expected: object, rounded: bool) -> tuple[float, str]:
     """Arrays by value; sequences element by element; None equals None."""
     if expected is None or got is None:
         return (0.0, "") if got is expected else (float("inf"), "one of them is absent")
     if isinstance(expected, list):
         if not isinstance(got, list) or len(got) != len(expected):
             return float("inf"), "sequences of different length"
-        return max((_compare(a, b) for a, b in zip(got, expected, strict=True)), default=(0.0, ""))
+        return max((_compare(a, b, rounded) for a, b in zip(got, expected, strict=True)), default=(0.0, ""))
     a, b = np.asarray(got), np.asarray(expected)
     if b.dtype.kind in "OUS":
         return (0.0, "") if a.shape == b.shape and bool(np.all(a == b)) else (float("inf"), "strings differ")
-    return compare(a, b)
+    return compare(a, b, rounded)

@@ -12,7 +12,7 @@ from ..ops.evaluate import bind_symbols
 from ..plan.records import Profile
 from ..runtime import Engine
 from .assemble import Assembly
-from .verify import compare, expected_outputs, random_feeds
+from .verify import compare, expected_outputs, random_feeds, rounded_integers
 from .work import KernelWork
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def first_divergence(compiler: Compiler, profile: Profile, shapes: Mapping[str, 
     engine = Engine(compiler.plan([program], network.name, {}), threads=compiler.options.threads)
     feeds = random_feeds(network, env, compiler.options.seed)
     expected = expected_outputs(network, feeds, keep=True)
-    context = engine.context()
+    context, rounded = engine.context(), rounded_integers(network)
     context.run(feeds)
     names = {(p.buffer, p.offset, p.strides): name for name, p in lowering.places.items()}
     for work in lowering.works:
@@ -52,7 +52,7 @@ def first_divergence(compiler: Compiler, profile: Profile, shapes: Mapping[str, 
             got = context.peek(place.view())
             if got.shape != tuple(evaluate(d, env) for d in network.tensor(name).shape):
                 continue
-            error, note = compare(got, expected[name])
+            error, note = compare(got, expected[name], name in rounded)
             if error > compiler.tolerance:
                 tactic = choices[work.problem]
                 return Divergence(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,18 @@ HOPELESS, BEATEN = 1.8, 1.1
 class Runner(Protocol):
     def sample(self, threads: int, count: int) -> np.ndarray:
         """Seconds of up to `count` launches."""
+
+
+@dataclass
+class InTurn:
+    """Several launches that together do what one candidate does alone."""
+
+    runners: Sequence[Runner]
+
+    def sample(self, threads: int, count: int) -> np.ndarray:
+        times = [runner.sample(threads, count) for runner in self.runners]
+        shortest = min(map(len, times))
+        return np.sum([t[:shortest] for t in times], axis=0)
 
 
 def race(runners: Sequence[Runner], threads: int, end: float | None = None) -> list[float]:

@@ -33,7 +33,7 @@ _ALIGN = 64
 
 
 class Memory:
-    """Memory that trials use one after the other, on huge pages like an engine's."""
+    """Memory for trials, on huge pages like an engine's; after `reset` it is used again."""
 
     def __init__(self, cpu: CpuSpec) -> None:
         self.cpu, self.used = cpu, 0
@@ -120,7 +120,6 @@ class Trial:
     def __init__(self, problem: Problem, cpu: CpuSpec, threads: int, memory: Memory, seed: int = 0) -> None:
         self.problem, self.cpu, self.threads, self.memory = problem, cpu, threads, memory
         self.env = dict(problem.tuned)
-        memory.reset()
         rng = np.random.default_rng(seed)
         self.values: list[np.ndarray | None] = [None if o is None else self._random(o, rng) for o in problem.inputs]
         self.inputs: list[Block | None] = [None] * len(problem.inputs)

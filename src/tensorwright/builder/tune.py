@@ -25,10 +25,12 @@ from ..targets import CpuSpec
 from . import trace
 from .cache import TimingCache, problem_key
 from .options import BuildOptions
-from .race import race
+from .race import InTurn, race
 from .trial import Memory, Trial, TrialLaunch
 from .work import KernelWork, Load, load_of
 
+#: In the timing cache, beside the tactics of a chain: its stages one after the other.
+APART = "layer by layer"
 #: Candidates that are compiled together, before any of them is timed.
 BATCH = 64
 
@@ -146,9 +148,8 @@ class Tuner:
         """Whether a chain is slower than its stages one after the other, or was, when choices are replayed."""
         if self.options.replay:
             return problem_key(problem) not in self.options.replay
-        stages = [self.chosen.get(p) for p in stage_problems(problem, self.cpu)]
-        times = [c and c.seconds for c in (self.chosen[problem], *stages)]
-        return None not in times and times[0] > sum(times[1:])  # type: ignore[operator, arg-type]
+        apart, seconds = self.cache.known(problem).get(APART), self.chosen[problem].seconds
+        return apart is not None and seconds is not None and seconds > apart
 
     def _task(self, problem: Problem, load: Load, end: float | None) -> Task:
         """What must be compiled and perhaps timed."""
@@ -166,9 +167,10 @@ class Tuner:
             return Task(problem, load, found, 1)
         known, count = self.cache.known(problem), len(candidates)
         candidates.sort(key=approximate)
-        if count == 1 or load.bytes == 0 or (end is not None and time.perf_counter() >= end):
+        compared = [APART] if isinstance(problem.op, Chain) else []
+        if count + len(compared) == 1 or load.bytes == 0 or (end is not None and time.perf_counter() >= end):
             return Task(problem, load, candidates[:1], count, known=known.get(self._entry(candidates[0])))
-        if all(self._entry(t) in known for t in candidates):
+        if all(entry in known for entry in (*map(self._entry, candidates), *compared)):
             best = min(candidates, key=lambda t: known[self._entry(t)])
             return Task(problem, load, [best], count, known=known[self._entry(best)])
         return Task(problem, load, candidates, count, timed=True)
@@ -202,6 +204,7 @@ class Tuner:
         """The fastest of those whose results are right."""
         problem = task.problem
         self.memory = self.memory or Memory(self.cpu)
+        self.memory.reset()
         trial = Trial(problem, self.cpu, self.threads, self.memory, self.options.seed)
         runners: list[tuple[Candidate, TrialLaunch]] = []
         expected: list[np.ndarray] | None = None
@@ -221,11 +224,23 @@ class Tuner:
             runners.append((c, launch))
         if not runners:
             raise BuildError(f"no kernel of {problem.op} works on this machine", try_="; ".join(self.notes[-3:]))
-        times = race([launch for _, launch in runners], 1 if task.load.is_serial else self.threads, end)
-        for (c, _), seconds in zip(runners, times, strict=True):
-            self.cache.add(problem, self._entry(c.tactic), seconds)
+        apart = [InTurn(self._stage_launches(problem))] if isinstance(problem.op, Chain) else []
+        threads = 1 if task.load.is_serial else self.threads
+        times = race([*(launch for _, launch in runners), *apart], threads, end)
+        for entry, seconds in zip([*(self._entry(c.tactic) for c, _ in runners), APART], times, strict=False):
+            self.cache.add(problem, entry, seconds)
         best = min(range(len(runners)), key=times.__getitem__)
         return runners[best][0].chosen(times[best], task.candidates)
+
+    def _stage_launches(self, problem: Problem) -> list[TrialLaunch]:
+        """The kernels chosen for a chain's stages, each over operands of its own."""
+        assert self.memory is not None
+        launches = []
+        for stage in stage_problems(problem, self.cpu):
+            c = self.chosen[stage]
+            trial = Trial(stage, self.cpu, self.threads, self.memory, self.options.seed)
+            launches.append(trial.launch(c.source, c.tactic, device.load([c.code])))
+        return launches
 
     def _entry(self, tactic: Tactic) -> str:
         """The tactic's name in the timing cache. Whether an approximate one may run depends on the tolerance."""

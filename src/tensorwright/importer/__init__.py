@@ -11,6 +11,9 @@ from .inputs import Shapes
 
 __all__ = ["load"]
 
+#: Errors that speak of a defect of ours when the model that meets them is a good one.
+OURS = (AssertionError, AttributeError, ImportError, NameError, NotImplementedError)
+
 
 def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = None,
          base_dir: str | os.PathLike[str] | None = None) -> Network:
@@ -34,6 +37,18 @@ def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = No
         return GraphImporter(source).network(shapes or {})
     except TensorwrightError:
         raise
-    except Exception as error:              # a model is untrusted: whatever it made fail, it is the model's fault
+    except Exception as error:              # a model is untrusted: what it makes fail is its own fault
+        if isinstance(error, OURS) and is_consistent(source.proto):
+            raise
         raise ModelError(f"the model is inconsistent: {type(error).__name__}: {error}", at=source.label,
                          try_="check it with onnx.checker.check_model") from error
+
+
+def is_consistent(proto: Any) -> bool:
+    """Whether onnx's own checker has nothing against the model."""
+    import onnx
+    try:
+        onnx.checker.check_model(proto)
+    except Exception:                       # the checker's error, or whatever else such a model does to it
+        return False
+    return True

@@ -7,11 +7,10 @@ whenever shapes are set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dims import Dim, Expr, bounds, evaluate, symbols
-from ..errors import InputError
 from ..ir import Network, OpaqueType, TensorType
 from .rules import ASSUMED
 
@@ -67,12 +66,3 @@ def is_sum_of_naturals(d: Dim) -> bool:
     """Whether d is a sum of products of symbols, each counted a positive number of times: never negative."""
     return isinstance(d, Expr) and all(k > 0 and all(atom.kind == "symbol" for atom, _ in monomial)
                                        for monomial, k in d.terms)
-
-
-def require(these: Iterable[Condition], env: Mapping[str, int]) -> None:
-    """InputError naming the first condition that env breaks."""
-    for c in these:
-        if not c.holds(env):
-            raise InputError(f"these shapes break {c}, which layer {c.layer!r} needs", at=c.layer,
-                             try_="give inputs whose shapes fit together",
-                             **{name: env[name] for name in sorted(symbols(c.dim))})

@@ -82,7 +82,7 @@ def role(graph: Graph, layer: Layer) -> str | None:
     types = [graph.tensor(v) for v in (*layer.inputs, *layer.outputs) if v]
     if any(t is None or t.dtype not in NATIVE for t in types):
         return None
-    y = graph.tensor(layer.outputs[0])
+    y = graph.tensor(layer.outputs[0]) if layer.outputs[0] else None
     if y is None or y.rank != 4 or not all(isinstance(d, int) for d in y.shape[1:]):
         return None
     if isinstance(op, Pointwise):

@@ -60,8 +60,7 @@ def _program(p: Program, code: dict[bytes, int], encode_op: EncodeOp) -> dict[st
 
 
 def _kernel(k: Kernel, code: dict[bytes, int]) -> dict[str, Any]:
-    return {"id": k.id, "entries": list(k.entries), "offset": code[k.code], "bytes": len(k.code),
-            "workspaces": k.workspaces, "threads": k.threads}
+    return {"id": k.id, "entries": list(k.entries), "offset": code[k.code], "bytes": len(k.code)}
 
 
 def _dim(d: Dim) -> int | str:
@@ -158,8 +157,7 @@ def _read_kernel(k: Fields, code: bytes | None) -> Kernel:
     offset, length = k.whole("offset", 0, size), k.whole("bytes", 0, size)
     if offset + length > size:
         raise PlanError(f"{length} bytes at {offset} of {size} bytes of code", at=k.where)
-    return Kernel(k.text("id"), k.texts("entries"), code[offset:offset + length] if code is not None else b"",
-                  k.whole("workspaces", 0), k.whole("threads", 0))
+    return Kernel(k.text("id"), k.texts("entries"), code[offset:offset + length] if code is not None else b"")
 
 
 def _read_info(f: Fields, dim: DimReader) -> TensorInfo:

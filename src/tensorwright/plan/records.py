@@ -113,8 +113,6 @@ class Kernel:
     id: str
     entries: tuple[str, ...]
     code: bytes = b""
-    workspaces: int = 0
-    threads: int = 0
 
 
 @dataclass(frozen=True)

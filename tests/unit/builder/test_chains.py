@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tensorwright.builder import BuildOptions, build
+from tensorwright.builder import BuildOptions, build, tune
 from tensorwright.builder.lower import Lowering
-from tensorwright.builder.tune import Tuner
+from tensorwright.builder.race import InTurn
 from tensorwright.builder.work import KernelWork
 from tensorwright.device import cpu
 from tensorwright.dims import Dim
@@ -90,11 +90,12 @@ def test_the_plan_keeps_the_layers(eager: None) -> None:
 @pytest.mark.parametrize("slow", [False, True])
 def test_timing_decides_whether_a_chain_stays(eager: None, monkeypatch: pytest.MonkeyPatch, slow: bool) -> None:
     """A chain that measures slower than its stages is built as layers, and so it is when the choices are replayed."""
-    def time(self: Tuner, task, compiled, end):  # type: ignore[no-untyped-def]
-        seconds = 1.0 if not isinstance(task.problem.op, Chain) else 9.0 if slow else 0.1
-        return compiled[-1].chosen(seconds, task.candidates)
+    def race(runners, threads, end):  # type: ignore[no-untyped-def]
+        for runner in runners:
+            assert (runner.sample(threads, 2) > 0).all()
+        return [3.0 if isinstance(runner, InTurn) else 9.0 if slow else 0.1 for runner in runners]
 
-    monkeypatch.setattr(Tuner, "_time", time)
+    monkeypatch.setattr(tune, "race", race)
     network = mobile()
     plan = build(network, options(tune_budget=None))
     assert len(chained(plan)) == (0 if slow else 4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tensorwright.builder import race as module
-from tensorwright.builder.race import race
+from tensorwright.builder.race import InTurn, race
 
 
 class Clock:
@@ -60,3 +60,10 @@ def test_nothing_is_repeated_when_time_is_over() -> None:
     runners = [clock.runner(1e-3), clock.runner(2e-3)]
     times = race(runners, 1, end=time.perf_counter())
     assert [r.count for r in runners] == [3, 3] and times[0] < times[1]
+
+
+def test_parts_in_turn_take_the_time_of_all() -> None:
+    clock = Clock()
+    together, parts = clock.runner(2.5e-4), InTurn([clock.runner(1e-4), clock.runner(1.2e-4)])
+    times = race([together, parts], 1)
+    assert times[1] == pytest.approx(2.23e-4, rel=0.05) and times[0] > times[1]

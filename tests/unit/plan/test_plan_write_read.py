@@ -54,7 +54,7 @@ def sample() -> Plan:
     layers = (LayerInfo("a", "Conv", ("n1", "n2"), "Tile(4, 2)", 1e-5, 10 ** 12, 77, "", ("float32 (N, M)",)),
               LayerInfo("h", "Host", note="because"))
     program = Program(Profile((("N", (0, 4, 100)), ("M", (1, 2, 3)))), CPU.key, buffers, (-1, 64, -1, -1), 2048, steps,
-                      (Kernel("k1", ("k1.p0",), b"object code", 1, 2),), (TensorInfo("x", (N, M), f32),),
+                      (Kernel("k1", ("k1.p0",), b"object code"),), (TensorInfo("x", (N, M), f32),),
                       (TensorInfo("y", (N, M), f32), TensorInfo("e", None, None)), (3, "extra"), layers, 2)
     weights = {"packed/w": np.arange(12, dtype=np.float32), "network/big": np.arange(400_000, dtype=np.float64),
                "network/big2": np.arange(400_000, dtype=np.float64), "network/s": np.array(["a", "é"], object),
