@@ -19,7 +19,7 @@ from .report import Report
 
 RULE = "depth first"
 #: A value that flows is worth chaining when it is larger than this share of the threads' L2 caches together.
-LARGE_SHARE = 0.5
+LARGE_SHARE = 0.25
 #: What may follow each other. Left out, because they were measured to lose: all that ends in a window, whose rows are
 #: needed several times and whose work Winograd's algorithm reduces, and pooling after a 1x1 convolution.
 CHAINS = frozenset({
