@@ -114,7 +114,8 @@ def test_half_of_the_last_vector(k: int, groups: int, dtype: str) -> None:
 
 
 DEPTHWISE = [(16, (1, 1), (3, 3), (7, 7)), (19, (2, 2), (3, 3), (9, 11)), (70, (1, 1), (5, 5), (6, 9)),
-             (33, (1, 2), (7, 3), (9, 8)), (5, (1, 1), (3, 3), (1, 1)), (260, (1, 1), (3, 3), (7, 7))]
+             (33, (1, 2), (7, 3), (9, 8)), (5, (1, 1), (3, 3), (1, 1)), (24, (2, 1), (3, 3), (6, 8)),
+             (260, (1, 1), (3, 3), (7, 7))]
 
 
 @pytest.mark.parametrize("c, strides, window, size", DEPTHWISE, ids=str)
@@ -159,6 +160,12 @@ def test_winograd(n, c, k, size) -> None:
     problem = problem_of(op, n, c, k, size, (3, 3), extras=2, pixel_x=c + 1, pixel_y=k + 3)
     found = check(problem, winograd.tactics)
     assert {t.m for t in found} >= {2} and all(t.approximate == (t.m == 4) for t in found)
+
+
+def test_winograd_in_blocks_of_few_tiles() -> None:
+    op = Convolution((1, 1), ((1, 1), (1, 1)), (1, 1))
+    found = check(problem_of(op, 2, 32, 40, (30, 33), (3, 3)), winograd.tactics)
+    assert any(t.m == 4 and 0 < t.block <= 7 for t in found)
 
 
 def test_winograd_on_narrower_vectors() -> None:

@@ -124,25 +124,32 @@ def tile_function(layer: Layer, rows: int, columns: int, cpu: CpuSpec, symbol: s
     params = {"count": "i64", "tail": "i64", "dims": "ptr", "x": "ptr", "w": "ptr", "bias": "ptr", "y": "ptr"}
     params |= {f"e{i}": "ptr" for i in range(len(layer.extras))}
     f = Function(f"{symbol}_tile{rows}x{columns}", linkage="internal", attributes="nounwind noinline", **params)
-    writer = _Tile(layer, rows, columns, cpu, f, Dims(f, order))
+    d, rest, lanes = Dims(f, order), layer.channels % cpu.lanes, cpu.lanes
+    writer = _Tile(layer, rows, columns, cpu, lanes, f, d)
     with f.loop("v", 0, f.count) as v:
         writer.vector(v, None)
-    if layer.channels % cpu.lanes:
+    if rest:
+        while lanes > 4 and rest <= lanes // 2:           # half a vector takes half the time
+            lanes //= 2
         partial = f.set(f"icmp ne i64 {f.tail}, 0")
         with f.when(partial):
-            writer.vector(f.count, f.tail_mask(cpu.lanes, layer.channels % cpu.lanes))
+            writer = _Tile(layer, rows, columns, cpu, lanes, f, d)
+            writer.vector(f.count, f.tail_mask(lanes, rest) if rest < lanes else None)
     return f
 
 
 class _Tile:
-    def __init__(self, layer: Layer, rows: int, columns: int, cpu: CpuSpec, f: Function, d: Dims) -> None:
+    """lanes: channels computed at once; vectors in memory are cpu.lanes apart."""
+
+    def __init__(self, layer: Layer, rows: int, columns: int, cpu: CpuSpec, lanes: int, f: Function, d: Dims) -> None:
         self.layer, self.rows, self.columns, self.cpu, self.f, self.d = layer, rows, columns, cpu, f, d
-        self.type = vector(SCALAR[layer.x.dtype], cpu.lanes)
+        self.lanes = lanes
+        self.type = vector(SCALAR[layer.x.dtype], lanes)
 
     def vector(self, v: str, mask: str | None) -> None:
         """All outputs of vector number v of channels."""
-        f, layer, lanes = self.f, self.layer, self.cpu.lanes
-        bytes_ = layer.x.dtype.itemsize * lanes
+        f, layer = self.f, self.layer
+        bytes_ = layer.x.dtype.itemsize * self.cpu.lanes
         x, w = f.at("%x", f.mul(v, bytes_)), f.at("%w", f.mul(v, layer.taps * bytes_))
         start = f.const(self.type, 0)
         if layer.bias is not None:
@@ -188,7 +195,7 @@ class _Tile:
             yield y
 
     def _finish(self, v: str, r: int, q: int, value: str, mask: str | None) -> None:
-        f, layer, lanes = self.f, self.layer, self.cpu.lanes
+        f, layer, lanes = self.f, self.layer, self.lanes
         value = apply_epilogue(f, layer.epilogue, value, [(e.dtype, e.strides[1]) for e in layer.extras],
                                lambda i: self._place(f"%e{i}", layer.extras[i], r, q, v), lanes, mask, self.cpu)
         store(f, layer.y.dtype, lanes, value, self._place("%y", layer.y, r, q, v), mask)

@@ -23,6 +23,7 @@ from .winograd_matrices import transform_filters
 from .winograd_transform import Tiling
 
 SLACK = 48                # elements between frequencies, so that they do not all fall into one cache set
+FEW = 7                   # tiles that make products of good shape and leave the second-level cache to everything else
 L3, DRAM = 12.0, 7.0      # bytes per cycle that filters arrive at when they do not fit the cache of a core
 
 
@@ -164,20 +165,20 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
                 c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
                 found.append((estimate, Winograd(m, block, whole_panels(c, cpu, tuned))))
     found.sort(key=lambda item: item[0])
-    best = [[t for _, t in found if t.m == m][:2] for m in (4, 2)]
-    yield from (t for _, t in found if t in best[0] or t in best[1])
+    best = [t for m in (4, 2) for t in [t for _, t in found if t.m == m][:2]]
+    yield from (t for _, t in found if t in best or (t.m == 4 and 0 < t.block <= FEW))
 
 
 def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) -> list[int]:
-    """Numbers of tiles per block to try: what leaves V, M and, if it can, U in the second-level cache; and 0.
+    """Numbers of tiles per block to try: what leaves V, M and, if it can, U in the second-level cache; FEW; and 0.
 
     Filters that do not fit there are read once per block: large blocks, or two of them.
     """
     per_tile = 4 * (m + 2) ** 2 * (_row(geometry.c, cpu) + _row(geometry.k, cpu))
     sizes = []
-    for room in (0.5, 1.0):
-        most = max(4, int((room * cpu.l2 - (filters if filters < 0.8 * room * cpu.l2 else 0)) / per_tile))
+    rooms = (int((room * cpu.l2 - (filters if filters < 0.8 * room * cpu.l2 else 0)) / per_tile) for room in (0.5, 1.0))
+    for most in (*(max(4, most) for most in rooms), FEW):
         pieces = -(-max(-(-tiles // most), 1) // cpu.cores) * cpu.cores
         sizes.append(-(-tiles // pieces))
-    least = 4 if filters <= cpu.l2 else 12 if filters <= cpu.l3 // 2 else 24
+    least = 4 if filters <= cpu.l2 else FEW if filters <= 4 * cpu.l2 else 12 if filters <= cpu.l3 // 2 else 24
     return [*dict.fromkeys(s for s in sizes if s >= least or -(-tiles // s) <= 2), 0]
