@@ -56,7 +56,7 @@ def _inner(form: Form, k: int, cpu: CpuSpec, whole: list[Tactic], rows: int) -> 
 
 
 def _bands(form: Form, cpu: CpuSpec) -> list[tuple[int, int]]:
-    """(rows per band, bands per chunk), best guess first: windows of half the second-level cache, less, more."""
+    """(rows per band, bands per chunk), best guess first: half of the second-level cache or more of it."""
     height = form.stages[-1].shape[2]
     images = max(1, evaluate(form.stages[-1].shape[0], dict(form.tuned)))
     copied = {r: 0.1 * sum(w.kept / w.step for w in windows(form, r)[:-1]) for r in range(1, height + 1)}
@@ -75,7 +75,7 @@ def _bands(form: Form, cpu: CpuSpec) -> list[tuple[int, int]]:
         return busiest, -bands
 
     found = []
-    for share in (0.5, 0.25, 0.75):
+    for share in (0.5, 0.75, 1.0):
         fits = [r for r in range(1, height + 1) if _bytes(form, cpu, r) <= share * cpu.l2] or [1]
         rows = min((r for r in fits if 2 * r > fits[-1]), key=lambda r: (cut(r)[0], -r))
         found.append((rows, cut(rows)[1]))
