@@ -59,6 +59,12 @@ def main() -> None:
     arrays, y = list(feeds.values()), np.empty((1, 32), np.float32)
     weights = [numpy_helper.to_array(w) for w in model.graph.initializer]
 
+    context = engine.context()
+    for name, array in feeds.items():
+        context.set_input_shape(name, array.shape)
+        context.bind(name, array.ctypes.data)
+    context.bind("y", y.ctypes.data)
+
     def numpy_way() -> np.ndarray:
         return np.maximum(((feeds["a"] + feeds["b"]) * feeds["c"]) @ weights[0], 0) @ weights[1]
 
@@ -66,7 +72,7 @@ def main() -> None:
         ("engine.run(dict)", lambda: engine.run(feeds)), ("engine.run(list)", lambda: engine.run(arrays)),
         ("engine(a, b, c)", lambda: engine(*arrays)),
         ("engine.run(dict, outputs)", lambda: engine.run(feeds, {"y": y})),
-        ("the same in NumPy", numpy_way)]
+        ("context.execute(), bound before", context.execute), ("the same in NumPy", numpy_way)]
     if "onnxruntime" in args.vs:
         import onnxruntime
         options = onnxruntime.SessionOptions()
@@ -74,13 +80,13 @@ def main() -> None:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         lines.append(("onnxruntime", lambda: session.run(None, feeds)))
     kernels = min(sum(s for _, s in engine.profile(feeds, 50)) for _ in range(20)) * 1e6
-    print(f"three-input MLP, batch 1        best    median  (µs; kernels {kernels:.2f})")
+    print(f"three-input MLP, batch 1            best    median  (µs; kernels {kernels:.2f})")
     for name, call in lines:
-        print(f"  {name:<28} {measure(call, args.seconds)[0]:6.2f}    {measure(call, args.seconds)[1]:6.2f}")
+        print(f"  {name:<32} {measure(call, args.seconds)[0]:6.2f}    {measure(call, args.seconds)[1]:6.2f}")
 
     sizes = [{n: rng.standard_normal((k, 64)).astype(np.float32) for n in "abc"} for k in (1, 2)]
     other = iter(range(1 << 30))
-    print(f"  {'shapes seen before':<28} {measure(lambda: engine.run(sizes[next(other) % 2]), args.seconds)[0]:6.2f}")
+    print(f"  {'shapes seen before':<32} {measure(lambda: engine.run(sizes[next(other) % 2]), args.seconds)[0]:6.2f}")
 
     library = load([compile("define void @nothing(ptr %a, ptr %d, i64 %b, i64 %e, i64 %t) nounwind {\n  ret void\n}",
                             describe())])
