@@ -89,6 +89,8 @@ def test_exit_codes() -> None:
 def test_options_named_exist() -> None:
     actions = [a for p in parser()._subparsers._group_actions[0].choices.values() for a in p._actions]  # type: ignore
     known = {option for action in actions for option in action.option_strings}
+    for script in (ROOT / "bench").glob("*.py"):
+        known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', script.read_text()))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) <= known
 
 
