@@ -64,7 +64,8 @@ def choose_orders(network: Network) -> dict[str, Order]:
 
     Graph inputs, graph outputs and constants stay in C order: they are the user's memory. Convolution inputs and
     outputs are channels last, and the wish spreads through operators that work in any order until it meets something
-    decided. A value that is only transposed afterwards is written so that the transposed value is in C order.
+    decided. A value that is only transposed afterwards is written so that the transposed value is in C order, and a
+    resized image of few channels that is a result is written in C order at once.
     """
     types = network.types
     decided: dict[str, Order] = {}
@@ -80,6 +81,10 @@ def choose_orders(network: Network) -> dict[str, Order]:
         return bool(name) and isinstance(types[name], TensorType)  # type: ignore[index]
 
     producers, readers = network.producers(), network.readers()
+    for name in network.outputs:
+        if name in producers and not readers.get(name) and is_tensor(name) and _is_wide_image(producers[name], network):
+            decided[name] = canonical(rank(name))
+            fixed.add(name)
     queue: deque[str] = deque()
 
     def wish(name: str, order: Order) -> None:
@@ -119,6 +124,15 @@ def choose_orders(network: Network) -> dict[str, Order]:
     for name in network.constants:
         decided[name] = canonical(rank(name))
     return decided
+
+
+def _is_wide_image(layer: Layer, network: Network) -> bool:
+    """Whether it resizes to rows longer than pixels have channels: rows are then what is best written at once."""
+    shape = network.tensor(layer.outputs[0]).shape
+    if not isinstance(core(layer.op), Resize) or len(shape) < 3:
+        return False
+    channels, width = shape[1], shape[-1]
+    return isinstance(channels, int) and isinstance(width, int) and width > channels
 
 
 def _same_order_values(layer: Layer, network: Network) -> list[str]:

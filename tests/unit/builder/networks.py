@@ -5,7 +5,7 @@ import numpy as np
 from tensorwright.dims import Dim, symbol
 from tensorwright.dtypes import DType
 from tensorwright.ir import Network, NetworkEditor, TensorType
-from tensorwright.ops import Concat, Convolution, MatMul, Pointwise, Pool, Reduce, Reshape, Slice, Transpose
+from tensorwright.ops import Concat, Convolution, MatMul, Pointwise, Pool, Reduce, Reshape, Resize, Slice, Transpose
 from tensorwright.ops.expr import Apply, Const, In
 
 F = DType.float32
@@ -51,6 +51,16 @@ def residual(batch: Dim = BATCH, side: int = 13) -> Network:
     p = e.add(Pool("max", (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), d, name="pool")
     g = e.add(Reduce("mean", (2, 3), False), p, name="mean")
     e.outputs = [e.add(MatMul(), g, weight(e, 10, 7), name="classifier", outputs=["scores"]), p]  # type: ignore[list-item]
+    return e.finish()
+
+
+def segmentation(batch: Dim = BATCH) -> Network:
+    """A convolution whose result, enlarged, is a label for every pixel."""
+    e = NetworkEditor("segmentation")
+    y = conv(e, e.input("x", TensorType((batch, 3, 9, 7), F)), 5)
+    shape = (batch, 5, 36, 35)
+    y = e.add(Resize(shape, "linear", "half_pixel", "floor", -0.75, False, False, None, None, 0.0), y, name="resize")
+    e.outputs = [y]  # type: ignore[list-item]
     return e.finish()
 
 
