@@ -70,8 +70,8 @@ def test_given_tactics_for_the_stages() -> None:
     inside = set()
     for t in choices[1][:4]:
         found = check(problem, lambda p, cpu, t=t: chain.chain_tactics(p, cpu, [choices[0], [t], choices[2]]))
-        inside |= {f.stages[1] for f in found if f.stages[1] == t}
-    assert any(getattr(t, "m", 0) == 4 for t in inside), "Winograd is among them"
+        inside |= {type(f.stages[1]).__name__ for f in found}
+    assert "Winograd" in inside
 
 
 def test_whole_stages_have_the_border_the_next_one_needs() -> None:

@@ -49,9 +49,14 @@ def _first(problem: Problem, cpu: CpuSpec) -> list[Tactic]:
 
 
 def _inner(form: Form, k: int, cpu: CpuSpec, whole: list[Tactic], rows: int) -> list[Tactic]:
-    """Tactics for stage k in a band: those of the whole tensor that can, and the first guess for the band itself."""
+    """Tactics for stage k in a band: those of the whole tensor that can, and the first guess for the band itself.
+
+    Approximate ones are made for a size: of these the band has its own, of the same kind.
+    """
     problem = form.band_problem(k, cpu, windows(form, rows)[k].step)
-    found = [*whole, *_first(problem, cpu)]
+    offered = list(family_tactics(problem, cpu))
+    alike = [[o for o in offered if type(o) is type(t)][:1] if getattr(t, "approximate", False) else [t] for t in whole]
+    found = [*(t for own in alike for t in own), *_first(problem, cpu)]
     return [t for t in dict.fromkeys(found) if inner_source(t, problem, cpu, "k") is not None]
 
 
