@@ -159,7 +159,7 @@ class Trial:
 
     def launch(self, source: Source, tactic: Tactic, library: device.Library) -> TrialLaunch:
         """The tactic's launches over this trial's operands."""
-        keep: list[object] = [library, touch.library()]
+        keep: list[object] = [library, touch.library(), self.inputs, self.places]
         packed = {
             i: np.ascontiguousarray(tactic.pack(self.problem, self.cpu, i, self._logical(i))) for i in source.packed
         }
