@@ -65,7 +65,7 @@ def choose_orders(network: Network) -> dict[str, Order]:
     Graph inputs, graph outputs and constants stay in C order: they are the user's memory. Convolution inputs and
     outputs are channels last, and the wish spreads through operators that work in any order until it meets something
     decided. A value that is only transposed afterwards is written so that the transposed value is in C order, and a
-    resized image of few channels that is a result is written in C order at once.
+    resized image of few channels that is a result is written in C order at once; so is a concatenation that is one.
     """
     types = network.types
     decided: dict[str, Order] = {}
@@ -113,6 +113,9 @@ def choose_orders(network: Network) -> dict[str, Order]:
             order = tuple(layer.op.perm[a] for a in target)
             if _can_write(producers[source], order):
                 decided[source] = order
+    for name in network.outputs:  # joined where the user wants it, not somewhere else first
+        if name not in decided and is_tensor(name) and isinstance(getattr(producers.get(name), "op", None), Concat):
+            decided[name] = canonical(rank(name))
     for layer in network.layers:  # what is left follows its inputs
         for out in layer.outputs:
             if is_tensor(out) and out not in decided:

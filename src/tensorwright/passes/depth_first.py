@@ -25,6 +25,7 @@ LARGE_SHARE = 0.25
 CHAINS = frozenset({
     ("1x1", "depthwise"), ("depthwise", "1x1"), ("1x1", "depthwise", "1x1"),       # inverted residuals
     ("window", "depthwise"), ("window", "depthwise", "1x1"),                        # their first block
+    ("1x1", "grouped"),                                                             # RegNet's bottlenecks
     ("pointwise", "1x1"), ("window", "pool"),                                       # squeeze and excite; stems
 })
 
@@ -94,7 +95,7 @@ def role(graph: Graph, layer: Layer) -> str | None:
     if op.groups == k and c == 1 and k > 1:
         return "depthwise"
     if op.groups > 1:
-        return None
+        return "grouped"
     plain = set(window) == {1} and set(op.strides) == {1} and not any(map(any, op.pads))
     return "1x1" if plain else "window"
 

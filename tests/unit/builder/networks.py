@@ -81,3 +81,12 @@ def attention(batch: Dim = BATCH, tokens: Dim = TOKENS, width: int = 24, heads: 
     mixed = e.add(Transpose((0, 2, 1, 3)), e.add(MatMul(), scores, v))
     e.outputs = [e.add(Reshape((batch, tokens, width)), mixed, outputs=["y"])]  # type: ignore[list-item]
     return e.finish()
+
+
+def key_cache(batch: Dim = BATCH) -> Network:
+    """Keys of earlier tokens joined with those of a new one, which come as (batch, tokens, heads · width)."""
+    e = NetworkEditor("key_cache")
+    past, x = e.input("past", TensorType((batch, 3, 5, 4), F)), e.input("x", TensorType((batch, 1, 12), F))
+    new = e.add(Reshape((batch, 1, 3, 4)), e.add(MatMul(), x, weight(e, 12, 12)))
+    e.outputs = [e.add(Concat(2), past, e.add(Transpose((0, 2, 1, 3)), new), outputs=["present"])]  # type: ignore[list-item]
+    return e.finish()

@@ -18,7 +18,7 @@ from tensorwright.ops.evaluate import evaluate
 from tensorwright.plan.records import HostStep, Launch, Profile
 from tensorwright.runtime import Engine
 
-from .networks import attention, residual, segmentation
+from .networks import attention, key_cache, residual, segmentation
 
 QUICK = {"timing_cache": False, "tune_budget": 0.0, "threads": 2}
 RANGE = Profile((("batch", (1, 2, 5)),))
@@ -47,6 +47,17 @@ def test_an_enlarged_result_is_written_where_the_user_reads_it(batch: int) -> No
     x = np.random.default_rng(batch).standard_normal((batch, 3, 9, 7), dtype=np.float32)
     (name,) = network.outputs
     np.testing.assert_allclose(engine.run({"x": x})[name], evaluate(network, {"x": x})[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_joined_result_is_joined_where_the_user_reads_it(batch: int) -> None:
+    network = key_cache()
+    engine = Engine(build(network, options(RANGE)))
+    assert not [s.layer for s in engine.plan.programs[0].steps if "(output)" in s.layer]
+    rng = np.random.default_rng(batch)
+    shapes = {"past": (batch, 3, 5, 4), "x": (batch, 1, 12)}
+    feeds = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    np.testing.assert_allclose(engine.run(feeds)["present"], evaluate(network, feeds)["present"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("batch", "tokens"), [(1, 1), (2, 16), (3, 20), (2, 7)])

@@ -82,6 +82,16 @@ def test_squeeze_and_excite_splits_a_block_in_two():
     assert [[type(s).__name__ for s in c.stages] for c in chains(after)] == [["Fused"] * 2, ["Pointwise", "Fused"]]
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_grouped_convolution_follows_a_1x1(stride: int):
+    net = Net()
+    wide = conv(net, net.input(1, 6, 12, 12), 24)
+    grouped = Convolution((stride,) * 2, ((1, 1),) * 2, (1, 1), 3)
+    y = net.add(Fused(grouped, RELU, 3), wide, net.weights(24, 8, 3, 3), net.weights(24))
+    after, _ = chained(net.finish(y))
+    assert [len(c.stages) for c in chains(after)] == [2]
+
+
 def test_the_largest_flow_decides():
     """Of depthwise, 1x1, depthwise, 1x1 with growing channels the end is chained first."""
     net = Net()
