@@ -82,7 +82,8 @@ def choose_orders(network: Network) -> dict[str, Order]:
 
     producers, readers = network.producers(), network.readers()
     for name in network.outputs:
-        if name in producers and not readers.get(name) and is_tensor(name) and _is_wide_image(producers[name], network):
+        layer = producers.get(name)
+        if layer is not None and is_tensor(name) and not readers.get(name) and _is_wide_image(name, layer, network):
             decided[name] = canonical(rank(name))
             fixed.add(name)
     queue: deque[str] = deque()
@@ -114,7 +115,8 @@ def choose_orders(network: Network) -> dict[str, Order]:
             if _can_write(producers[source], order):
                 decided[source] = order
     for name in network.outputs:  # joined where the user wants it, not somewhere else first
-        if name not in decided and is_tensor(name) and isinstance(getattr(producers.get(name), "op", None), Concat):
+        layer = producers.get(name)
+        if layer is not None and name not in decided and is_tensor(name) and isinstance(layer.op, Concat):
             decided[name] = canonical(rank(name))
     for layer in network.layers:  # what is left follows its inputs
         for out in layer.outputs:
@@ -129,9 +131,9 @@ def choose_orders(network: Network) -> dict[str, Order]:
     return decided
 
 
-def _is_wide_image(layer: Layer, network: Network) -> bool:
-    """Whether it resizes to rows longer than pixels have channels: rows are then what is best written at once."""
-    shape = network.tensor(layer.outputs[0]).shape
+def _is_wide_image(name: str, layer: Layer, network: Network) -> bool:
+    """Whether `layer` resizes `name` to rows longer than pixels have channels: rows are then best written at once."""
+    shape = network.tensor(name).shape
     if not isinstance(core(layer.op), Resize) or len(shape) < 3:
         return False
     channels, width = shape[1], shape[-1]
