@@ -166,8 +166,8 @@ def _pow(e: Apply) -> Expr | None:
         return call("mul", x, x)
     if p.value == 3:
         return call("mul", call("mul", x, x), x)
-    if not e.dtype.is_float:
-        return None
+    if not e.dtype.is_float or isinstance(x, Const):
+        return None                                     # of −0 the power −½ is +∞, but 1/√ is −∞
     fn = {0.5: "sqrt", -0.5: "rsqrt", -1: "recip"}.get(p.value)
     return call(fn, x) if fn else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from passes_helpers import F32, X, Y, binary, number, unary
 
@@ -84,6 +84,7 @@ def expressions():
 
 
 @settings(max_examples=150, deadline=None)
+@example(binary("pow", number(-0.0), number(-0.5)))
 @given(expressions())
 def test_simplified_expressions_mean_the_same(e):
     rng = np.random.default_rng(0)
