@@ -6,8 +6,8 @@ memory, and it imports llvmlite only. It costs a tenth of a second, so little wo
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import selectors
 import subprocess
 import sys
@@ -126,8 +126,7 @@ class _Worker:
         """Hand over a kernel. Whether anybody is there shows in the answer."""
         self.index, self.deadline, self.spec = index, time.monotonic() + PATIENCE, spec
         with suppress(OSError):
-            pickle.dump((text, cpu.target_of(spec)), self.requests)
-            self.requests.flush()
+            codegen.send(json.dumps([text, cpu.target_of(spec)]).encode(), self.requests)
 
     def answer(self) -> Compiled | None:
         """The answer, when something can be read or time is over; None when there will be none."""
@@ -135,11 +134,12 @@ class _Worker:
             return None
         try:
             if not self.ready:
-                self.ready = pickle.load(self.answers) == codegen.READY
-            good, found = pickle.load(self.answers)
-        except (EOFError, OSError, pickle.UnpicklingError, ValueError, TypeError):
+                self.ready = codegen.receive(self.answers) == codegen.READY
+            answer = codegen.receive(self.answers)
+        except (EOFError, OSError, ValueError):            # ValueError: the pipe is closed
             return None
-        return found if good else cpu.refusal(found, self.spec)
+        verdict, found = answer[:1], answer[1:]
+        return found if verdict == codegen.DONE else cpu.refusal(found.decode(errors="replace"), self.spec)
 
     def end(self) -> None:
         self.process.kill()
