@@ -24,10 +24,11 @@ _HOME = {
 }
 
 #: Submodules that are attributes without being imported first.
-_MODULES = ("errors", "onnx_backend", "trt")
+_MODULES = ("errors", "onnx", "onnx_backend", "trt")
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import onnx as onnx
     from . import onnx_backend as onnx_backend
     from . import trt as trt
     from .api import build, load

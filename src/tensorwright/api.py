@@ -100,7 +100,7 @@ def known_options(options: Mapping[str, Any]) -> None:
 
 def model_inputs(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> dict[str, list[int | str | None]]:
     """Sizes and names of the dimensions of a model's inputs."""
-    from .onnx.load import load_model
+    from .importer.source import load_model
     graph = load_model(model).proto.graph
     stored = {t.name for t in graph.initializer}
     return {info.name: [d.dim_param or (d.dim_value if d.HasField("dim_value") else None)

@@ -15,11 +15,11 @@ ROWS: dict[str, set[str]] = {
     "plan": set(),
     "runtime": {"plan", "device", "ops", "ir"},
     "kernels": {"ops", "ir"},
-    "onnx": set(),
-    "importer": {"onnx", "ops", "ir"},
+    "importer": {"ops", "ir"},
     "passes": {"ops", "ir"},
+    "onnx": {"importer", "passes", "ops", "ir"},
     "builder": {"passes", "kernels", "importer", "plan", "device", "runtime", "ops", "ir"},
-    "trt": {"builder", "runtime", "importer", "onnx", "passes", "plan", "device", "ops", "ir", "kernels"},
+    "trt": {"builder", "runtime", "importer", "passes", "plan", "device", "ops", "ir", "kernels"},
 }
 TOP = {"cli", "api", "onnx_backend", "__init__"}
 

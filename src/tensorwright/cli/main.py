@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import ModuleType
 
 from .. import __version__
-from . import bench, build, demo, inspect, run, verify
+from . import bench, build, demo, inspect, onnx, run, verify
 from .console import DEFECT, INTERRUPTED, OK, USAGE, Console, UsageError, exit_code
 
-COMMANDS = (demo, build, run, bench, inspect, verify)
+COMMANDS = (demo, build, run, bench, inspect, verify, onnx)
 
 EPILOG = """\
 first steps:
@@ -37,17 +38,25 @@ def parser() -> argparse.ArgumentParser:
         prog="wright", description="Compile trained networks into engines tuned for this machine, and run them.",
         epilog=EPILOG, formatter_class=Help)
     top.add_argument("--version", action="version", version=f"tensorwright {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+    add_commands(top, COMMANDS)
+    return top
+
+
+def add_commands(parent: argparse.ArgumentParser, modules: Iterable[ModuleType]) -> None:
+    """A subcommand for each module; a module with COMMANDS is a family of them."""
+    commands = parent.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in modules:
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
         sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION, epilog=module.EPILOG,
                                   formatter_class=Help)
+        if hasattr(module, "COMMANDS"):
+            add_commands(sub, module.COMMANDS)
+            continue
         module.add_arguments(sub)
         common = sub.add_argument_group("output")
         common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         common.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
-        sub.set_defaults(run=module.run)
-    return top
+        sub.set_defaults(run=module.run, command=sub.prog.partition(" ")[2])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,9 +27,9 @@ def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = No
     TypeMismatch when operands of a node do not fit. Unnamed dynamic dimensions get symbols "<input>_d<axis>"; a
     symbol stands for a number ≥ 1.
     """
-    from ..onnx.load import load_model
     from . import families
     from .graph import GraphImporter
+    from .source import load_model
 
     assert families.COUNT, "no lowering is registered"
     source = load_model(model, base_dir)

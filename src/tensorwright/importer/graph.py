@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelError, TensorwrightError, UnsupportedError
 from ..ir import Network, NetworkEditor, TensorType
-from ..onnx.load import ModelSource
 from .expand import schema_of, standard_body, with_attributes
 from .finish import finished
 from .host import captured_names, domains_of, host_step
@@ -17,6 +16,7 @@ from .inputs import Shapes, input_types
 from .layers import LayerWriter
 from .node import Node
 from .registry import ANY_TYPE, LOWERINGS, SHAPE_RULES
+from .source import ModelSource
 from .unroll import control_flow
 from .values import COMPUTABLE, Decline, Value, constant
 

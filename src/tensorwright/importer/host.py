@@ -114,7 +114,7 @@ def _dimension(d: onnx.TensorShapeProto.Dimension, known: frozenset[str]) -> Dim
 
 def dtype_of(code: int) -> DType | None:
     """ONNX's number of an element type → ours; None for one we do not know, or none given."""
-    from ..onnx.load import element_type
+    from .source import element_type
     try:
         return element_type(code, "value")
     except TensorwrightError:

@@ -10,10 +10,10 @@ import numpy as np
 from ..dtypes import DType
 from ..errors import TensorwrightError
 from ..ir import NetworkEditor, Op, OpaqueType, TensorType, ValueType
-from ..onnx.load import ModelSource
 from ..ops import Host, Pointwise, Reshape, ShapeVector, host_node
 from ..ops.expr import In
 from . import scalar
+from .source import ModelSource
 from .values import COMPUTABLE, SMALL, Decline, Value
 
 if TYPE_CHECKING:

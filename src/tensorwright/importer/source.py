@@ -86,21 +86,25 @@ class ModelSource:
         import onnx
 
         entries = {e.key: e.value for e in tensor.external_data}
-        path = self.external_path(entries.get("location", ""), tensor.name)
-        stored = _mapped(path, self._files)
-        offset, bits = _number(entries, "offset", 0, tensor.name), bits_of(tensor.data_type)
-        need = (count * bits + 7) // 8
-        length = _number(entries, "length", need, tensor.name)
-        if length != need or offset + length > stored.size:
-            raise ModelError(f"external tensor {tensor.name!r} needs {need} bytes at offset {offset}; its entry says "
-                             f"{length} and the file has {stored.size}", at=f"{self.label}, {path.name}",
-                             shape=shape, type=dtype, try_="copy the data file that belongs to this model next to it")
-        raw = stored[offset : offset + length]
+        bits = bits_of(tensor.data_type)
+        offset = _number(entries, "offset", 0, tensor.name)
+        length = _number(entries, "length", need := (count * bits + 7) // 8, tensor.name)
+        raw = self.external_bytes(entries.get("location", ""), tensor.name, need, offset, length)
         if bits % 8:
             inline = onnx.TensorProto(data_type=tensor.data_type, dims=shape, raw_data=raw.tobytes())
             return onnx.numpy_helper.to_array(inline)
         return raw.view(dtype.numpy).reshape(shape) if offset % dtype.itemsize == 0 else \
             np.frombuffer(raw.tobytes(), dtype.numpy).reshape(shape)
+
+    def external_bytes(self, location: str, name: str, need: int, offset: int, length: int) -> np.ndarray:
+        """uint8 (need,): a tensor's bytes in its file, mapped. ModelError when they are not there, or not that many."""
+        path = self.external_path(location, name)
+        stored = _mapped(path, self._files)
+        if length != need or offset < 0 or offset + length > stored.size:
+            raise ModelError(f"external tensor {name!r} needs {need} bytes at offset {offset}; its entry says "
+                             f"{length} and the file has {stored.size}", at=f"{self.label}, {path.name}",
+                             try_="copy the data file that belongs to this model next to it")
+        return stored[offset : offset + length]
 
     def external_path(self, location: str, name: str) -> Path:
         """The file external data lies in; ModelError unless it is inside the model's folder."""

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tensorwright.errors import ModelError
-from tensorwright.onnx.load import load_model
+from tensorwright.importer.source import load_model
 
 
 def model_with(tensor: onnx.TensorProto) -> onnx.ModelProto:

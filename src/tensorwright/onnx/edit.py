@@ -1,0 +1,55 @@
+"""What every edit promises: the model is valid afterwards, or it is as it was and the error says why.
+
+    @edit
+    def delete_node(model, node): ...
+
+    with editing(model):           # one check for many edits: all of them, or none
+        delete_node(model, "a")
+        delete_node(model, "b")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ..errors import ModelError
+from .check import problem
+from .model import Model
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def edit(function: Callable[Concatenate[Model, P], R]) -> Callable[Concatenate[Model, P], R]:
+    """A function that changes its model: what it leaves invalid is undone and refused."""
+    @functools.wraps(function)
+    def guarded(model: Model, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with editing(model):
+            return function(model, *args, **kwargs)
+    return guarded
+
+
+@contextlib.contextmanager
+def editing(model: Model) -> Iterator[Model]:
+    """Edits inside are checked together, at the end. When one fails or the end is not valid, none has happened.
+
+    After a failure the model consists of new node and value objects: look them up by name again. A model that was not
+    valid before may stay so; the edit is refused when it breaks something else.
+    """
+    if model.edit_depth:
+        yield model                                      # the outermost one restores and checks
+        return
+    before = model.ir.clone()
+    model.edit_depth += 1
+    try:
+        yield model
+        if (found := problem(model)) and found != problem(Model(before, model.label, model.base)):
+            raise ModelError(f"the edit would leave an invalid model: {found}", at=model.label)
+    except BaseException:
+        model.ir = before
+        raise
+    finally:
+        model.edit_depth -= 1
