@@ -2,9 +2,7 @@
 
 import os
 import re
-import shlex
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +11,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tensorwright.cli import console
-from tensorwright.cli.main import COMMANDS, main, parser
+from tensorwright.cli.main import COMMANDS, parser
 from tensorwright.cli.resnet50 import resnet
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+from .documents import ROOT, blocks, run_command, run_python
 
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-COMMAND_LINES = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+PAGE = ROOT / "README.md"
+README = PAGE.read_text()
+COMMAND_LINES = [line for block in blocks(PAGE, "console") for line, _ in block.commands()]
+PYTHON = blocks(PAGE, "python")
 
 
 def tagger() -> onnx.ModelProto:
@@ -54,25 +49,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(before)
 
 
-@pytest.mark.parametrize("number", range(len(COMMAND_LINES)), ids=lambda k: COMMAND_LINES[k])
-def test_command(folder: Path, number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    program, *arguments = shlex.split(COMMAND_LINES[number])
-    assert program == "wright"
-    if "--vs" in arguments:
-        place = arguments.index("--vs") + 1
-        installed = [name for name in arguments[place].split(",") if find_spec(name)]
-        arguments[place:place + 1] = [",".join(installed), "--seconds", "0.2"]
-    assert main([*arguments, "--quiet"]) == 0, capsys.readouterr().err
-    assert capsys.readouterr().out
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_command(folder: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run_command(line, capsys)
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_python(folder: Path, number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(blocks("python")[number], f"README.md, Python block {number}", "exec"), {"__name__": "readme"})
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_python(folder: Path, number: int) -> None:
+    run_python(PAGE, PYTHON[number], {})
 
 
 def test_install_commands_are_those_of_the_issue() -> None:
-    assert blocks("sh") == ["pip install . && wright demo\n", "pip install '.[test]' && pytest\n"]
+    assert [block.text for block in blocks(PAGE, "sh")] == ["pip install . && wright demo\n",
+                                                            "pip install '.[test]' && pytest\n"]
 
 
 def test_every_command_is_shown() -> None:
