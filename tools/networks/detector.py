@@ -97,7 +97,7 @@ class Head(nn.Module):
 class Detector(nn.Module):
     """Image (batch, 3, side, side) → (batch, 4 + classes, boxes). Widths of the "nano" size."""
 
-    def __init__(self, image: int = 640, classes: int = 80, width: int = 16) -> None:
+    def __init__(self, image: int = 640, classes: int = 80, width: int = 16, bins: int = 16) -> None:
         super().__init__()
         w = width
         self.stem = nn.Sequential(ConvSiLU(3, w, 3, 2), ConvSiLU(w, 2 * w, 3, 2), C2f(2 * w, 2 * w, 1, True))
@@ -108,7 +108,7 @@ class Detector(nn.Module):
         self.up4, self.up3 = C2f(24 * w, 8 * w, 1, False), C2f(12 * w, 4 * w, 1, False)
         self.half4, self.pan4 = ConvSiLU(4 * w, 4 * w, 3, 2), C2f(12 * w, 8 * w, 1, False)
         self.half5, self.pan5 = ConvSiLU(8 * w, 8 * w, 3, 2), C2f(24 * w, 16 * w, 1, False)
-        self.head = Head((4 * w, 8 * w, 16 * w), classes, 16, image)
+        self.head = Head((4 * w, 8 * w, 16 * w), classes, bins, image)
 
     def forward(self, image: Tensor) -> Tensor:
         p3 = self.down3(self.stem(image))
