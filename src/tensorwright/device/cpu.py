@@ -9,13 +9,17 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-
-import llvmlite.binding as llvm
+from typing import TYPE_CHECKING, Any
 
 from .. import settings
 from ..errors import DeviceError
 from ..targets import CpuSpec
-from . import codegen
+from . import elf, host
+
+if TYPE_CHECKING:
+    import llvmlite.binding as llvm
+
+    from .codegen import Target
 
 _lock = threading.RLock()
 
@@ -31,13 +35,11 @@ def describe() -> CpuSpec:
 
 @cache
 def _describe(override: str | None, cores: int) -> CpuSpec:
-    codegen.initialize(native=True)
-    triple = llvm.get_default_triple()
-    has = dict(llvm.get_host_cpu_features())
+    triple, own, has = host.known()
     l1, l2, l3 = cache_sizes()
     if not triple.startswith(("x86_64", "amd64")):             # 128-bit vectors; 32 registers on AArch64
         wide = triple.startswith(("aarch64", "arm64"))
-        name, features = ("generic", "") if override == "baseline" else (llvm.get_host_cpu_name(), flatten(has))
+        name, features = ("generic", "") if override == "baseline" else (own, flatten(has))
         return CpuSpec(name, features, triple, 128, 32 if wide else 16, wide, l1, l2, l3, cores)
     avx2 = bool(has.get("avx2") and has.get("fma"))
     avx512 = avx2 and all(has.get(f) for f in ("avx512f", "avx512vl", "avx512bw", "avx512dq"))
@@ -47,7 +49,7 @@ def _describe(override: str | None, cores: int) -> CpuSpec:
         if not avx2:
             raise DeviceError("TENSORWRIGHT_CPU is avx2, but this CPU has no AVX2 with FMA", try_="use baseline")
         return CpuSpec("x86-64-v3", "", triple, 256, 16, True, l1, l2, l3, cores)
-    return CpuSpec(llvm.get_host_cpu_name(), flatten(has), triple, 512 if avx512 else 256, 32 if avx512 else 16, True,
+    return CpuSpec(own, flatten(has), triple, 512 if avx512 else 256, 32 if avx512 else 16, True,
                    l1, l2, l3, cores)
 
 
@@ -85,11 +87,13 @@ def cache_sizes() -> tuple[int, int, int]:
 
 
 # compiling -------------------------------------------------------------------------------------------------------
-def target_of(cpu: CpuSpec) -> codegen.Target:
+# LLVM is imported when the first text is compiled: a process that only runs plans does without.
+def target_of(cpu: CpuSpec) -> Target:
     return cpu.triple, cpu.name, cpu.features
 
 
 def _machine(cpu: CpuSpec, opt: int = 3) -> llvm.TargetMachine:
+    from . import codegen
     try:
         return codegen.machine(target_of(cpu), opt)
     except RuntimeError as error:
@@ -108,6 +112,7 @@ def compile(text: str, cpu: CpuSpec, opt: int = 3) -> bytes:
 
     Only the code generator runs, no pass over the IR: kernels are written in final form.
     """
+    from . import codegen
     with _lock:
         _machine(cpu, opt)
         try:
@@ -118,6 +123,7 @@ def compile(text: str, cpu: CpuSpec, opt: int = 3) -> bytes:
 
 def assembly(text: str, cpu: CpuSpec, opt: int = 3) -> str:
     """LLVM IR → assembly text, for people."""
+    from . import codegen
     with _lock:
         machine = _machine(cpu, opt)
         try:
@@ -130,15 +136,29 @@ def assembly(text: str, cpu: CpuSpec, opt: int = 3) -> str:
 class Library:
     """Object code in executable memory. Addresses stay valid as long as the Library lives."""
 
+    def __init__(self, image: elf.Image) -> None:
+        self._image = image
+
+    def address(self, name: str) -> int:
+        """Address of a function or global. DeviceError when the objects do not define it."""
+        found = self._image.symbols.get(name)
+        if found is None:
+            raise DeviceError(f"loading {name!r} failed: the object code does not define it",
+                              defines=", ".join(sorted(self._image.symbols)[:8]))
+        return found
+
+
+class JitLibrary(Library):
+    """The same by LLVM's linker, for machines whose object code our own does not take."""
+
     def __init__(self, dylib: str, tracker: object) -> None:
         self._dylib, self._trackers, self._found = dylib, [tracker], {}  # type: ignore[var-annotated]
 
     def address(self, name: str) -> int:
-        """Address of a function or global. DeviceError when it, or a symbol it needs, is not defined."""
         if name not in self._found:
             with _lock:
                 try:
-                    tracker = _jit().lookup(self._dylib, name)
+                    tracker: Any = _jit().lookup(self._dylib, name)
                 except RuntimeError as error:
                     raise DeviceError(f"loading {name!r} failed: {str(error).strip()}",
                                       try_="LLVM prints names of missing symbols on stderr") from None
@@ -149,6 +169,7 @@ class Library:
 
 @cache
 def _jit() -> llvm.LLJIT:
+    import llvmlite.binding as llvm
     return llvm.create_lljit_compiler(_machine(_describe(None, 1)))
 
 
@@ -157,12 +178,19 @@ _number = itertools.count()
 
 def load(objects: Sequence[bytes]) -> Library:
     """Link objects with each other and with this process (libc, libm), ready to call."""
+    try:
+        if all(map(elf.is_ours, objects)):
+            return Library(elf.Image(objects, elf.in_process))
+        return _load_by_llvm(objects)
+    except (RuntimeError, elf.LinkError) as error:
+        raise DeviceError(f"linking {len(objects)} objects failed: {str(error).strip()}") from None
+
+
+def _load_by_llvm(objects: Sequence[bytes]) -> Library:
+    import llvmlite.binding as llvm
     with _lock:
         builder = llvm.JITLibraryBuilder().add_current_process()
         for image in objects:
             builder.add_object_img(image)
         name = f"tensorwright.{next(_number)}"
-        try:
-            return Library(name, builder.link(_jit(), name))
-        except RuntimeError as error:
-            raise DeviceError(f"linking {len(objects)} objects failed: {str(error).strip()}") from None
+        return JitLibrary(name, builder.link(_jit(), name))
