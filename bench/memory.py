@@ -11,7 +11,8 @@ load     milliseconds from a file name to something that runs: `tensorwright.loa
 result   milliseconds of the load and the first run together: what was put off until then comes to light.
 
 All figures are medians over new processes (--processes), runtimes in turns. Resident sets are those of
-/proc/self/smaps_rollup and VmHWM, files mapped included: Linux only.
+/proc/self/smaps_rollup and VmHWM, files mapped included: Linux only. With --figures FILE, networks that FILE has are
+not measured again, and those measured are added to it: a long table in several goes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.report import Table, geometric_mean, machine, peers_of
+from bench.report import Kept, Table, geometric_mean, machine, peers_of, versions
 
 Figures = dict[str, float]
 
@@ -178,14 +179,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--processes", type=int, default=5, help="of each runtime per network")
+    parser.add_argument("--figures", metavar="FILE", help="take over what FILE has, add what is measured")
     parser.add_argument("--save", action="store_true", help="write a dated table to bench/results")
     args = parser.parse_args()
     peers = peers_of(args.vs)
     report = Report(args, [OURS, *peers])
+    kept = Kept(args.figures, ["memory", args.batch, args.threads, args.processes, *versions(peers)])
     for name in args.names:
-        with tempfile.TemporaryDirectory() as folder:
-            files, feeds, weights = prepare(name, Path(folder), args.batch, args.threads, peers)
-            report.add(name, weights, in_new_processes(files, feeds, args.threads, args.processes))
+        if kept.get(name) is None:
+            with tempfile.TemporaryDirectory() as folder:
+                files, feeds, weights = prepare(name, Path(folder), args.batch, args.threads, peers)
+                kept.put(name, [weights, in_new_processes(files, feeds, args.threads, args.processes)])
+        report.add(name, *kept.get(name))
     report.finish()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,19 +36,49 @@ def peers_of(text: str) -> list[str]:
     return names
 
 
+def versions(peers: Sequence[str]) -> list[str]:
+    return [f"{p} {version(p)}" for p in ("tensorwright", "llvmlite", "numpy", *peers)]
+
+
 def machine(peers: Sequence[str], *facts: str) -> str:
     """Date, processor, what was measured of it, and the versions of all that takes part."""
     from tensorwright.device import describe
     spec = describe()
-    packages = [f"{p} {version(p)}" for p in ("tensorwright", "llvmlite", "numpy", *peers)]
     here = ", ".join([f"{cpu_name()} ({spec.name})", f"{spec.cores} cores", *facts])
-    return f"{datetime.date.today()}; {here}; Python {platform.python_version()}, {', '.join(packages)}."
+    return f"{datetime.date.today()}; {here}; Python {platform.python_version()}, {', '.join(versions(peers))}."
 
 
 def geometric_mean(ratios: Iterable[float]) -> float:
     """nan of nothing."""
     logs = [math.log(r) for r in ratios]
     return math.exp(sum(logs) / len(logs)) if logs else math.nan
+
+
+class Kept:
+    """Measurements in a file, one JSON object per line, so that many networks can be measured in several goes.
+
+    A line counts only for the settings, versions included, that it was measured with.
+    """
+
+    def __init__(self, file: str | None, settings: Sequence[Any]) -> None:
+        self._path = Path(file) if file else None
+        self._settings = list(settings)
+        self._found: dict[str, Any] = {}
+        if self._path is not None and self._path.exists():
+            for line in self._path.read_text().splitlines():
+                settings, name, figures = json.loads(line)
+                if settings == self._settings:
+                    self._found[name] = figures
+
+    def get(self, name: str) -> Any:
+        """What was put under this name, None when nothing was."""
+        return self._found.get(name)
+
+    def put(self, name: str, figures: Any) -> None:
+        self._found[name] = figures
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.write(json.dumps([self._settings, name, figures]) + "\n")
 
 
 class Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tensorwright.device import cpu
+from tensorwright.device import cpu, peak
 from tensorwright.device.peak import Level, Roofs, fma_loop, peak_flops, read_bandwidth, read_loop, roofs
 from tensorwright.targets import CpuSpec
 
@@ -14,6 +14,26 @@ def test_roofs_are_plausible(threads):
     assert 1e9 < peak_flops(threads, 0.02) < threads * 1e12
     assert 1e8 < read_bandwidth(threads, 0.02) < 4e12
     assert 1e8 < read_bandwidth(threads, 0.02, 16384) < 4e13
+
+
+def test_threads_that_share_a_core_for_a_while_are_measured_later(monkeypatch):
+    """The first measurement of two threads sees half of it; where there is one core nothing is hoped."""
+    seen: list[tuple[int, float]] = []
+
+    def shortest(table: object, budget: float, enough: float = 0.0) -> float:
+        seen.append((table.threads, enough))                                      # type: ignore[attr-defined]
+        return 2.0 if len(seen) == 1 else 1.0
+    monkeypatch.setattr(peak, "_shortest", shortest)
+    spec = cpu.describe()
+    one = peak_flops(1) * 2
+    assert [threads for threads, _ in seen] == [1]
+    seen.clear()
+    found = peak_flops(2)
+    patient = spec.cores > 1
+    assert [threads for threads, _ in seen] == ([2, 1, 2] if patient else [2, 1])
+    assert found == pytest.approx(2 * one if patient else one)
+    seen[:] = [(0, 0.0)]
+    assert peak_flops(2) == pytest.approx(2 * one) and len(seen) == 3             # all there at once: no more waiting
 
 
 def test_levels_are_in_order_and_measured_once():
