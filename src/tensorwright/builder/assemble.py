@@ -15,7 +15,7 @@ from ..kernels.problem import Problem
 from ..ops import Chain, Fused
 from ..ops.conditions import conditions
 from ..plan.records import Condition, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
-from ..runtime.memory import aligned
+from ..runtime.memory import shelved
 from ..targets import CpuSpec
 from .lower import Lowering
 from .memory import Layout, plan_arena
@@ -161,7 +161,7 @@ class Assembly:
         key = (choice.symbol, i, id(array))
         if key not in self._packed:
             name = f"packed/{choice.symbol[:12]}/{self.buffers.records[raw].name}"
-            packed = aligned(np.ascontiguousarray(choice.tactic.pack(work.problem, self.cpu, i, array)))
+            packed = shelved(choice.tactic.pack(work.problem, self.cpu, i, array))
             self.weights[name] = packed
             self._packed[key] = self.buffers.add("constant", packed.nbytes, name)
         return self._packed[key]

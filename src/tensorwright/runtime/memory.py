@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -24,10 +25,18 @@ def machine_bytes() -> int:
         return 1 << 62
 
 
+def _private(size: int) -> mmap.mmap:
+    """Anonymous memory of this process alone: shared memory, mmap's default, does not get huge pages."""
+    if hasattr(mmap, "MAP_PRIVATE") and hasattr(mmap, "MAP_ANONYMOUS"):
+        return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
+
+
 class Arena:
     """Zeroed anonymous memory, page-aligned; big ones on huge pages where the system has them.
 
-    Freed when the last array over it is gone: `array` keeps the arena alive.
+    memory, start   the mapping, and where in it the arena begins
+    Freed when the last array over it is gone: `bytes` keeps the mapping alive.
     """
 
     def __init__(self, size: int) -> None:
@@ -35,20 +44,21 @@ class Arena:
         if size > (there := machine_bytes()):
             raise DeviceError(f"a context's arena needs {size / 2**30:.1f} GiB of memory, the machine has "
                               f"{there / 2**30:.1f}", try_="build with a profile of smaller maximum shapes")
-        big = size >= 2 * _HUGE
+        big = size >= _HUGE
         try:
-            self._memory = mmap.mmap(-1, max(size, 1) + (_HUGE if big else _PAGE))
+            self.memory = _private(max(size, 1) + (_HUGE if big else _PAGE))
         except (OSError, OverflowError, ValueError) as error:
             raise DeviceError(f"no memory for a context's arena of {size} bytes: {error}",
                               try_="use fewer contexts, or a profile with smaller maximum shapes") from None
         if big and hasattr(mmap, "MADV_HUGEPAGE"):
             try:
-                self._memory.madvise(mmap.MADV_HUGEPAGE)
+                self.memory.madvise(mmap.MADV_HUGEPAGE)
             except OSError:
                 pass                                       # not offered here; ordinary pages do
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        self.address = start + (-start) % (_HUGE if big else _PAGE)
-        self._bytes = np.frombuffer(self._memory, np.uint8)[self.address - start:][:size]
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self.start = -address % (_HUGE if big else _PAGE)
+        self.address = address + self.start
+        self._bytes = np.frombuffer(self.memory, np.uint8)[self.start:][:size]
 
     def bytes(self, offset: int, size: int) -> np.ndarray:
         return self._bytes[offset:offset + size]
@@ -97,7 +107,45 @@ address_of: Callable[[np.ndarray], int] = _fastest_address()
 
 
 ALIGN = 64
+#: Bytes of the arenas that constants share.
+SHELF = 16 << 20
 _copies: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray]] = {}
+
+
+class Shelf:
+    """Room for arrays that stay, side by side in arenas: so those of less than a huge page lie on huge pages too.
+
+    An arena is freed when the last of its arrays is gone. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._memory: Callable[[], mmap.mmap | None] = lambda: None
+        self._at = self._end = 0
+
+    def take(self, size: int) -> np.ndarray:
+        """Zeroed bytes that begin on a cache line."""
+        with self._lock:
+            memory = self._memory()
+            if memory is None or self._at + size > self._end:
+                arena = Arena(max(size, SHELF))
+                memory = arena.memory
+                self._memory, self._at = weakref.ref(memory), arena.start
+                self._end = arena.start + arena.size
+            at = self._at
+            self._at = at + -(-size // ALIGN) * ALIGN
+            return np.frombuffer(memory, np.uint8)[at:at + size]
+
+
+_shelf = Shelf()
+
+
+def shelved(array: np.ndarray) -> np.ndarray:
+    """A dense read-only copy, beside others on the shelf."""
+    copy = _shelf.take(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    copy.flags.writeable = False
+    return copy
 
 
 def aligned(array: np.ndarray) -> np.ndarray:
@@ -111,14 +159,6 @@ def aligned(array: np.ndarray) -> np.ndarray:
     found = _copies.get(id(array))
     if found is not None and found[0]() is array:
         return found[1]
-    if array.nbytes >= _HUGE:
-        raw = Arena(array.nbytes).bytes(0, array.nbytes)
-    else:
-        raw = np.empty(array.nbytes + ALIGN, np.uint8)
-        raw = raw[-address_of(raw) % ALIGN:][:array.nbytes]
-    copy = raw.view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    copy.flags.writeable = False
-    key = id(array)
+    copy, key = shelved(array), id(array)
     _copies[key] = (weakref.ref(array, lambda _: _copies.pop(key, None)), copy)
     return copy

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +14,7 @@ from tensorwright.dtypes import DType
 from tensorwright.errors import InputError
 from tensorwright.plan.records import Profile, TensorInfo
 from tensorwright.runtime import Engine
-from tensorwright.runtime.memory import Arena, address_of, aligned, array_at
+from tensorwright.runtime.memory import SHELF, Arena, Shelf, address_of, aligned, array_at, shelved
 from tensorwright.runtime.shapes import bind, outside
 
 from .programs import add3, chain, chain_reference, hosted
@@ -134,6 +138,38 @@ def test_arena_is_zero_and_aligned(size):
     arena = Arena(size)
     assert arena.address % 4096 == 0 and not arena.bytes(0, size).any() and len(arena.bytes(0, size)) == size
     assert address_of(arena.bytes(0, size)) == arena.address
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's list of mappings")
+def test_arenas_are_private_memory():
+    """Shared memory, which mmap gives unless asked otherwise, gets no huge pages."""
+    arena = Arena(8 << 20)
+    areas = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    here = [flags for span, flags, *_ in areas
+            if int(span.split("-")[0], 16) <= arena.address < int(span.split("-")[1], 16)]
+    assert here == ["rw-p"]
+
+
+def test_a_shelf_keeps_arrays_side_by_side_and_its_arenas_as_long_as_they():
+    shelf = Shelf()
+    taken = [shelf.take(n) for n in (20, 4000, 0, 28, SHELF - 8192, 5000, SHELF + 64)]
+    for i, room in enumerate(taken):
+        assert not room.any() and (not room.size or address_of(room) % 64 == 0)
+        room[...] = i + 1
+    assert all((room == i + 1).all() for i, room in enumerate(taken))
+    assert 0 < address_of(taken[4]) - address_of(taken[0]) < 8192
+    first = weakref.ref(taken[0].base.base if isinstance(taken[0].base, np.ndarray) else taken[0].base)
+    assert first() is not None
+    del taken[0:5], room
+    gc.collect()
+    assert first() is None and (taken[0] == 6).all() and (taken[1] == 7).all()
+
+
+def test_shelved_is_a_dense_read_only_copy():
+    for array in (np.arange(12.0).reshape(3, 4).T, np.array(3.0), np.zeros((0, 4), np.int8), np.array([True, False])):
+        copy = shelved(array)
+        np.testing.assert_array_equal(copy, array)
+        assert copy.dtype == array.dtype and copy.flags.c_contiguous and not copy.flags.writeable
 
 
 def test_constants_begin_on_cache_lines():
