@@ -20,6 +20,7 @@ ROWS: dict[str, set[str]] = {
     "onnx": {"importer", "passes", "ops", "ir"},
     "builder": {"passes", "kernels", "importer", "plan", "device", "runtime", "ops", "ir"},
     "trt": {"builder", "runtime", "importer", "passes", "plan", "device", "ops", "ir", "kernels"},
+    "generations": {"trt"},
 }
 TOP = {"cli", "api", "onnx_backend", "__init__"}
 

@@ -36,23 +36,25 @@ class Cancelled(Exception):
 class Builder(Closed):
     """The entry point for building. Keeps the logger."""
 
+    logger: ILogger = ILogger()
+    max_threads = 1
+
     def __init__(self, logger: ILogger) -> None:
         self.logger = logger
-        self.max_threads = 1
         self._closed = True
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         """flags: bits of NetworkDefinitionCreationFlag. Batch is always explicit."""
-        allowed = sum(1 << int(f) for f in NetworkDefinitionCreationFlag)
+        allowed = sum(1 << int(f) for f in self._class(NetworkDefinitionCreationFlag))
         if int(flags) & ~allowed:
             say(self.logger, ILogger.WARNING, f"create_network: unknown bits in flags {int(flags):#b} are ignored")
-        return INetworkDefinition(self, int(flags) & allowed)
+        return self._class(INetworkDefinition)(self, int(flags) & allowed)
 
     def create_builder_config(self) -> IBuilderConfig:
-        return IBuilderConfig()
+        return self._class(IBuilderConfig)()
 
     def create_optimization_profile(self) -> IOptimizationProfile:
-        return IOptimizationProfile()
+        return self._class(IOptimizationProfile)()
 
     @property
     def platform_has_tf32(self) -> bool:
@@ -98,7 +100,7 @@ class Builder(Closed):
         """The engine; None, with an error in the log, when the build fails."""
         from .engine import ICudaEngine
         plan = self._build(network, config)
-        return None if plan is None else ICudaEngine(plan, self.logger)
+        return None if plan is None else self._class(ICudaEngine)(plan, self.logger)
 
     def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan | None:
         if self.max_threads != 1:
@@ -122,12 +124,12 @@ class Builder(Closed):
 
 def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
     """UnsupportedError for what cannot be ignored; a log entry for permissions that are not made use of."""
-    if config.engine_capability is not EngineCapability.STANDARD:
+    if config.engine_capability != EngineCapability.STANDARD:
         raise UnsupportedError(f"{config.engine_capability} is not in this version")
-    if config.hardware_compatibility_level is not HardwareCompatibilityLevel.NONE:
+    if config.hardware_compatibility_level != HardwareCompatibilityLevel.NONE:
         raise UnsupportedError(f"{config.hardware_compatibility_level} is not in this version",
                                try_="leave it at NONE: a plan that meets another machine is tuned again there")
-    if config.default_device_type is DeviceType.DLA:
+    if config.default_device_type == DeviceType.DLA:
         raise UnsupportedError(f"{config.default_device_type}: this machine has none")
     for flag in (BuilderFlag.REFIT, BuilderFlag.STRIP_PLAN, BuilderFlag.WEIGHT_STREAMING, BuilderFlag.REFIT_IDENTICAL,
                  BuilderFlag.REFIT_INDIVIDUAL, BuilderFlag.VERSION_COMPATIBLE, BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
@@ -150,7 +152,7 @@ def check_memory(network: INetworkDefinition) -> None:
         if not int(tensor.allowed_formats) >> int(TensorFormat.LINEAR) & 1:
             raise UnsupportedError(f"tensor {tensor.name!r} does not allow {TensorFormat.LINEAR}, the only format in "
                                    "this version", try_="tensor.allowed_formats |= 1 << int(TensorFormat.LINEAR)")
-        if tensor.location is not TensorLocation.DEVICE:
+        if tensor.location != TensorLocation.DEVICE:
             raise UnsupportedError(f"tensor {tensor.name!r} is to be at {tensor.location}: only DEVICE is in this "
                                    "version, and means the host's memory on a CPU")
 
@@ -159,7 +161,7 @@ def check_precisions(network: INetworkDefinition) -> None:
     """UnsupportedError for a layer that must compute in another floating-point type than its input's."""
     for layer in network:
         first = layer.get_input(0)
-        if layer.precision_is_set and first is not None and layer.precision is not first.dtype \
+        if layer.precision_is_set and first is not None and layer.precision != first.dtype \
                 and all(ours(t).is_float for t in (layer.precision, first.dtype)):
             raise UnsupportedError(f"layer {layer.name!r} must compute in {layer.precision}, not {first.dtype}",
                                    try_="add_cast, or clear BuilderFlag.OBEY_PRECISION_CONSTRAINTS")

@@ -20,6 +20,7 @@ from .enums import (
     ProfilingVerbosity,
     TacticSource,
 )
+from .enums.choice import bits, members
 from .foundation import Closed, Dims, IHostMemory, Shape
 
 #: Seconds of tuning per builder_optimization_level; None: as long as it takes.
@@ -29,9 +30,10 @@ TUNE_BUDGET: tuple[float | None, ...] = (0.0, 5.0, 20.0, None, None, None)
 class IOptimizationProfile(Closed):
     """Smallest, usual and largest shape of each input with run-time dimensions."""
 
+    extra_memory_target = 1.0
+
     def __init__(self) -> None:
         self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
-        self.extra_memory_target = 1.0
         self._closed = True
 
     def set_shape(self, input: str, min: Shape, opt: Shape, max: Shape) -> None:
@@ -94,35 +96,47 @@ def merged(first: dict, second: dict | None = None) -> dict:
 class IBuilderConfig(Closed):
     """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
+    avg_timing_iterations = 1
+    builder_optimization_level = 3
+    profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+    default_device_type = DeviceType.GPU
+    engine_capability = EngineCapability.STANDARD
+    hardware_compatibility_level = HardwareCompatibilityLevel.NONE
+    progress_monitor: IProgressMonitor | None = None
+    profile_stream = 0
+    max_aux_streams = 0
+    DLA_core = -1
+
     def __init__(self) -> None:
         self.reset()
         self._closed = True
 
     def reset(self) -> None:
-        self.flags = 1 << int(BuilderFlag.TF32)
-        self.avg_timing_iterations = 1
-        self.builder_optimization_level = 3
-        self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
-        self.default_device_type = DeviceType.GPU
-        self.engine_capability = EngineCapability.STANDARD
-        self.hardware_compatibility_level = HardwareCompatibilityLevel.NONE
-        self.progress_monitor: IProgressMonitor | None = None
-        self.profile_stream = 0
-        self.max_aux_streams = 0
-        self.DLA_core = -1
+        for name in [n for n in vars(self) if not n.startswith("_")]:
+            delattr(self, name)                           # what was set; the defaults are the class's
+        self._flags = {BuilderFlag.TF32}
         self._profiles: list[IOptimizationProfile] = []
         self._pools: dict[MemoryPoolType, int] = {}
         self._cache: ITimingCache | None = None
         self._sources = 0
 
     def set_flag(self, flag: BuilderFlag) -> None:
-        self.flags |= 1 << int(flag)
+        self._flags.add(flag)
 
     def clear_flag(self, flag: BuilderFlag) -> None:
-        self.flags &= ~(1 << int(flag))
+        self._flags.discard(flag)
 
     def get_flag(self, flag: BuilderFlag) -> bool:
-        return bool(self.flags >> int(flag) & 1)
+        return flag in self._flags
+
+    @property
+    def flags(self) -> int:
+        """The flags that are set, as bits. ValueError for bits that stand for none."""
+        return bits(self._flags, self._class(BuilderFlag))
+
+    @flags.setter
+    def flags(self, value: int) -> None:
+        self._flags = members(value, self._class(BuilderFlag))
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         self._pools[pool] = int(pool_size)
@@ -130,7 +144,7 @@ class IBuilderConfig(Closed):
     def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
         """The workspace's default is all memory of the machine; pools of other devices have none."""
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return self._pools.get(pool, whole if pool is MemoryPoolType.WORKSPACE else 0)
+        return self._pools.get(pool, whole if pool == MemoryPoolType.WORKSPACE else 0)
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         """The profile's index."""
@@ -139,7 +153,7 @@ class IBuilderConfig(Closed):
 
     def set_tactic_sources(self, tactic_sources: int) -> bool:
         """A bit mask of TacticSource. Kept; tactics for the CPU come from no library."""
-        if tactic_sources < 0 or tactic_sources >> 1 + max(int(source) for source in TacticSource):
+        if tactic_sources < 0 or tactic_sources >> 1 + max(int(source) for source in self._class(TacticSource)):
             return False
         self._sources = tactic_sources
         return True
@@ -153,7 +167,7 @@ class IBuilderConfig(Closed):
 
     def create_timing_cache(self, serialized_timing_cache: Any) -> ITimingCache:
         """Empty bytes make a new cache."""
-        return ITimingCache(bytes(serialized_timing_cache))
+        return self._class(ITimingCache)(bytes(serialized_timing_cache))
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
         self._cache = cache

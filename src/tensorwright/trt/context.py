@@ -29,12 +29,13 @@ class IExecutionContext(Closed):
     submitted, so a stream handle may be 0 or anything else, and there is nothing to wait for.
     """
 
+    name = ""
+    profiler: IProfiler | None = None
+    enqueue_emits_profile = True
+    debug_sync = False
+
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
-        self.name = ""
-        self.profiler: IProfiler | None = None
-        self.enqueue_emits_profile = True
-        self.debug_sync = False
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator] = {}
         self._select(0)

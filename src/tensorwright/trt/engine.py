@@ -44,12 +44,14 @@ def serialized(plan: Plan) -> IHostMemory:
 class Runtime(Closed):
     """Makes engines of serialized plans."""
 
+    logger: ILogger = ILogger()
+    max_threads = 1
+    engine_host_code_allowed = False
+    DLA_core = -1
+    temporary_directory: str | None = None
+
     def __init__(self, logger: ILogger) -> None:
         self.logger = logger
-        self.max_threads = 1
-        self.engine_host_code_allowed = False
-        self.DLA_core = -1
-        self.temporary_directory: str | None = None
         self._closed = True
 
     @property
@@ -75,7 +77,7 @@ class Runtime(Closed):
             if why_rebuild(plan, describe()) is not None:
                 from ..builder.fit import fit
                 plan = fit(plan, note=lambda text: say(self.logger, ILogger.WARNING, text))
-            return ICudaEngine(plan, self.logger)
+            return self._class(ICudaEngine)(plan, self.logger)
         except (TensorwrightError, OSError) as error:
             say(self.logger, ILogger.ERROR, str(error))
             return None
@@ -165,18 +167,18 @@ class ICudaEngine(Closed):
                                  ExecutionContextAllocationStrategy.STATIC) -> IExecutionContext | None:
         """A context with memory of its own; None, with an error in the log, when that cannot be had."""
         from .context import IExecutionContext
-        if strategy is ExecutionContextAllocationStrategy.USER_MANAGED:
+        if strategy == ExecutionContextAllocationStrategy.USER_MANAGED:
             say(self._logger, ILogger.ERROR, f"{strategy} is not in this version: contexts own their memory")
             return None
         try:
-            return IExecutionContext(self)
+            return self._class(IExecutionContext)(self)
         except (TensorwrightError, MemoryError) as error:
             say(self._logger, ILogger.ERROR, str(error))
             return None
 
     def create_engine_inspector(self) -> EngineInspector:
         from .inspector import EngineInspector
-        return EngineInspector(self)
+        return self._class(EngineInspector)(self)
 
     # ---- its tensors
 

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Iterator
-from typing import Any, Union, overload
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar, Union, cast, overload
 
 import numpy as np
 
 from ..dtypes import DType
 from .enums import DataType
 
+T = TypeVar("T")
+
 
 class Closed:
     """An object that takes no attributes but its own: writing an unknown name is an AttributeError, not nothing.
 
-    `_closed` is set at the end of __init__.
+    `_closed` is set at the end of __init__. Classes of one generation (`tensorwright.generations`) are subclasses; what
+    one of them makes is of its own generation too, by `_class`.
     """
 
     _closed = False
+    #: Class name → that class or enumeration in this object's generation; those of all generations are not listed.
+    _generation: ClassVar[Mapping[str, Any]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._closed and not name.startswith("_") and not hasattr(self, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         object.__setattr__(self, name, value)
+
+    def _class(self, kind: type[T]) -> type[T]:
+        """What stands for a class or enumeration in this object's generation."""
+        return cast("type[T]", self._generation.get(kind.__name__, kind))
 
 
 float32, float16, int8, int32 = DataType.FLOAT, DataType.HALF, DataType.INT8, DataType.INT32
@@ -63,7 +72,7 @@ def nptype(trt_type: DataType) -> Any:
     """The NumPy scalar type of a DataType. TypeError for those that NumPy lacks (bfloat16, fp8, 4-bit types)."""
     if trt_type in _NO_NUMPY:
         raise TypeError(f"{trt_type} has no NumPy counterpart")
-    return np.bool_ if trt_type is DataType.BOOL else ours(trt_type).numpy.type
+    return np.bool_ if trt_type == DataType.BOOL else ours(trt_type).numpy.type
 
 
 class Dims:

@@ -14,9 +14,10 @@ from .enums import LayerInformationFormat, ProfilingVerbosity
 class EngineInspector:
     """How much it tells is decided by IBuilderConfig.profiling_verbosity when the engine is built."""
 
+    execution_context: IExecutionContext | None = None
+
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
-        self.execution_context: IExecutionContext | None = None
 
     def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
         """One layer; empty for an index the engine lacks."""
@@ -24,22 +25,22 @@ class EngineInspector:
         if not 0 <= layer_index < len(layers):
             return ""
         layer = layers[layer_index]
-        return json.dumps(layer, indent=2) if format is LayerInformationFormat.JSON else _line(layer)
+        return json.dumps(layer, indent=2) if format == LayerInformationFormat.JSON else _line(layer)
 
     def get_engine_information(self, format: LayerInformationFormat) -> str:
         """{"Layers": [...], "Bindings": [...]}, or a line per layer."""
         layers = self._layers()
-        if format is LayerInformationFormat.JSON:
+        if format == LayerInformationFormat.JSON:
             return json.dumps({"Layers": layers, "Bindings": list(self._engine)}, indent=2)
         return "\n".join(_line(layer) for layer in layers)
 
     def _layers(self) -> list[Any]:
         verbosity = self._engine.profiling_verbosity
-        if verbosity is ProfilingVerbosity.NONE:
+        if verbosity == ProfilingVerbosity.NONE:
             return []
         index = 0 if self.execution_context is None else self.execution_context.active_optimization_profile
         data = as_json(self._engine._plan, self._engine._plan.programs[index])
-        if verbosity is ProfilingVerbosity.LAYER_NAMES_ONLY:
+        if verbosity == ProfilingVerbosity.LAYER_NAMES_ONLY:
             return [row["name"] for row in data["layers"]]
         return [{"Name": row["name"], "LayerType": row["kind"], "Outputs": [_tensor(t) for t in row["types"]],
                  "TacticName": row["tactic"], "Origin": row["origin"], "Host": row["host"], "Note": row["note"],

@@ -98,7 +98,8 @@ class ILayer(Closed):
         for key, value in params.items():                 # not by assignment: the network knows nothing of it yet
             convert = getattr(type(self), key).convert
             self._params[key] = convert(value) if convert else value
-        self._outputs = [ITensor(network, f"{name}_output_{i}" if i else f"{name}_output", producer=self)
+        tensor = network._class(ITensor)
+        self._outputs = [tensor(network, f"{name}_output_{i}" if i else f"{name}_output", producer=self)
                          for i in range(outputs)]
         self._closed = True
 
@@ -124,11 +125,12 @@ class ILayer(Closed):
 
     @property
     def type(self) -> Any:
-        return self._kind._layer_type if self._record is None else layer_type(self._record)
+        kind = self._kind._layer_type if self._record is None else layer_type(self._record)
+        return self._network._class(LayerType).__members__.get(kind.name, kind)
 
     def _view(self) -> ILayer:
         """This layer as a plain ILayer, as get_layer hands it out: the same state, `type` a LayerType, to be recast."""
-        view: ILayer = object.__new__(ILayer)
+        view: ILayer = object.__new__(self._network._class(ILayer))
         view.__dict__ = self.__dict__
         return view
 

@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 
-from .enums import OrderedChoice
+from .enums.choice import OrderedChoice
 
 
 class _Severity(OrderedChoice):
@@ -44,6 +44,8 @@ class ILogger:
 
 class Logger(ILogger):
     """Prints `[date-time] [TRT] [W] text` to standard output; messages less severe than min_severity are dropped."""
+
+    min_severity: _Severity = _Severity.WARNING
 
     def __init__(self, min_severity: _Severity = _Severity.WARNING) -> None:
         super().__init__()

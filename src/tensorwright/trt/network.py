@@ -23,6 +23,7 @@ from .enums import (
     TopKOperation,
     UnaryOperation,
 )
+from .enums.choice import members
 from .foundation import Closed, Dims, Shape, ours
 from .layer import ILayer, Lowering
 from .layers import (
@@ -69,10 +70,11 @@ class INetworkDefinition(Closed):
     Batch is explicit: every dimension of an input is in its shape, -1 for those that vary.
     """
 
+    name = "network"
+
     def __init__(self, builder: Builder, flags: int = 0) -> None:
         self._builder = builder
         self._flags = flags
-        self.name = "network"
         self._inputs: list[ITensor] = []
         self._constants: list[tuple[ITensor, Any]] = []                  # those of parsed models
         self._parsed_inputs: list[tuple[ITensor, TensorType]] = []       # with the types their layers were made for
@@ -108,7 +110,7 @@ class INetworkDefinition(Closed):
         return self._flags
 
     def get_flag(self, flag: NetworkDefinitionCreationFlag) -> bool:
-        return bool(self._flags >> int(flag) & 1)
+        return flag in members(self._flags, self._class(NetworkDefinitionCreationFlag))
 
     @property
     def has_implicit_batch_dimension(self) -> bool:
@@ -152,7 +154,7 @@ class INetworkDefinition(Closed):
         if any(d < -1 for d in shape):
             self._error(f"add_input {name!r}: {tuple(shape)} has sizes below -1")
             return None
-        tensor = ITensor(self, name)
+        tensor = self._class(ITensor)(self, name)
         tensor._given = TensorType(self._symbolic(tensor, shape), ours(dtype))
         self._inputs.append(tensor)
         self._changed()
@@ -294,7 +296,7 @@ class INetworkDefinition(Closed):
             return self._error(f"{kind.__name__}: an input belongs to another network")
         label = kind.__name__[1:].removesuffix("Layer").lower()
         try:
-            layer = kind(self, inputs, outputs, f"{label}_{len(self._layers)}", **params)
+            layer = self._class(kind)(self, inputs, outputs, f"{label}_{len(self._layers)}", **params)
         except ValueError as error:
             return self._error(f"{kind.__name__}: {error}")
         if isinstance(layer, IConstantLayer) and layer.weights.size != _count(layer.shape):

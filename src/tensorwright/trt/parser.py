@@ -76,10 +76,11 @@ _CODES = ((ModelError, ErrorCode.MODEL_DESERIALIZE_FAILED), (UnsupportedError, E
 class OnnxParser(Closed):
     """Fills a network from ONNX. parse and parse_from_file return False after logging what is wrong."""
 
+    flags = 1 << int(OnnxParserFlag.NATIVE_INSTANCENORM)
+
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         self._network, self._logger = network, logger
         self._errors: list[ParserError] = []
-        self.flags = 1 << int(OnnxParserFlag.NATIVE_INSTANCENORM)
         self._layers: dict[str, list[ILayer]] = {}
         self._closed = True
 
@@ -96,7 +97,7 @@ class OnnxParser(Closed):
         try:
             fill(self._network, importer.load(model, base_dir=base), self._layers)
         except TensorwrightError as error:
-            self._errors.append(ParserError(error))
+            self._errors.append(self._class(ParserError)(error))
             say(self._logger, ILogger.ERROR, str(error))
             return False
         return True
@@ -144,17 +145,17 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
         given = parsed.types[name]
         if any(t.name == name for t in to._inputs):
             raise InputError(f"two inputs are named {name!r}")
-        tensors[name] = ITensor(to, name, given=given)
+        tensors[name] = to._class(ITensor)(to, name, given=given)
         to._inputs.append(tensors[name])
         if isinstance(given, TensorType):
             to._parsed_inputs.append((tensors[name], given))
     for name, array in parsed.constants.items():
-        tensors[name] = ITensor(to, name)
+        tensors[name] = to._class(ITensor)(to, name)
         tensors[name]._array = array
         to._constants.append((tensors[name], array))
     for record in parsed.layers:
         inputs = [None if i is None else tensors[i] for i in record.inputs]
-        layer = ILayer(to, inputs, len(record.outputs), record.name)
+        layer = to._class(ILayer)(to, inputs, len(record.outputs), record.name)
         layer._record = record.op
         layer._params["origin"] = record.origin
         layer._params["wanted"] = tuple(bool(o) for o in record.outputs)
@@ -174,7 +175,7 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
     to._metadata.update(parsed.metadata)
     for name in parsed.outputs:
         if tensors[name] in to._outputs:                 # a tensor is marked only once
-            copy = IIdentityLayer(to, [tensors[name]], 1, f"{name}.copy")
+            copy = to._class(IIdentityLayer)(to, [tensors[name]], 1, f"{name}.copy")
             to._layers.append(copy)
             to.mark_output(copy._outputs[0])
         else:

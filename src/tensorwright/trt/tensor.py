@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 class ITensor(Closed):
     """An input of the network, a constant, or an output of a layer. Made by the network, not by hand."""
 
+    location = TensorLocation.DEVICE
+    allowed_formats = 1 << int(TensorFormat.LINEAR)
+    broadcast_across_batch = False
+
     def __init__(self, network: INetworkDefinition, name: str, *, given: ValueType | None = None,
                  producer: ILayer | None = None) -> None:
         self._network = network
@@ -25,9 +29,6 @@ class ITensor(Closed):
         self._producer = producer
         self._array: Any = None          # the content of a constant of a parsed model
         self._dimension_names: dict[int, str] = {}
-        self.location = TensorLocation.DEVICE
-        self.allowed_formats = 1 << int(TensorFormat.LINEAR)
-        self.broadcast_across_batch = False
         self._closed = True
 
     @property

@@ -30,9 +30,9 @@ class IGatherLayer(ILayer):
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         axis = self.axis % max(to.type(values[0]).rank, 1)
-        if self.mode is GatherMode.ELEMENT:
+        if self.mode == GatherMode.ELEMENT:
             return self._last(to, GatherElements(axis), *values)
-        if self.mode is GatherMode.ND:
+        if self.mode == GatherMode.ND:
             return self._last(to, GatherND(self.num_elementwise_dims), *values)
         if self.num_elementwise_dims:
             raise UnsupportedError("gathering slices with leading batch axes is not in this version",
@@ -48,7 +48,7 @@ class IScatterLayer(ILayer):
     mode = Param(ScatterMode.ELEMENT)
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        if self.mode is ScatterMode.ND:
+        if self.mode == ScatterMode.ND:
             return self._last(to, ScatterND(), *values)
         return self._last(to, ScatterElements(self.axis % to.type(values[0]).rank), *values)
 
@@ -85,7 +85,7 @@ class IResizeLayer(ILayer):
             shape = tuple(d if w == -1 else w for d, w in zip(x.shape, self.shape, strict=True))
         else:
             raise ShapeError("a resize layer needs a shape or scales")
-        if self.selector_for_single_pixel is ResizeSelector.UPPER and any(isinstance(d, int) and d == 1 for d in shape):
+        if self.selector_for_single_pixel == ResizeSelector.UPPER and any(isinstance(d, int) and d == 1 for d in shape):
             raise UnsupportedError("ResizeSelector.UPPER with an axis of one pixel is not in this version")
         return self._last(to, Resize(shape, _MODES[self.resize_mode], _COORDINATES[self.coordinate_transformation],
                                      _ROUNDING[self.nearest_rounding], self.cubic_coeff, self.exclude_outside, False,

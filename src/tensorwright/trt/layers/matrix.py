@@ -21,7 +21,7 @@ class IMatrixMultiplyLayer(ILayer):
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         types = [to.type(v) for v in values]
-        leading = [t.rank - (1 if op is MatrixOperation.VECTOR else 2)
+        leading = [t.rank - (1 if op == MatrixOperation.VECTOR else 2)
                    for t, op in zip(types, (self.op0, self.op1), strict=True)]
         if leading[0] != leading[1] or leading[0] < 0:
             raise ShapeError("operands must have equally many dimensions, not counting those of a vector or matrix",
@@ -32,14 +32,14 @@ class IMatrixMultiplyLayer(ILayer):
             return self._last(to, MatMul(), a, b)
         y = self._also(to, MatMul(), a, b)
         *lead, m, n = to.type(y).shape
-        kept = [*lead, *([] if self.op0 is MatrixOperation.VECTOR else [m]),
-                *([] if self.op1 is MatrixOperation.VECTOR else [n])]
+        kept = [*lead, *([] if self.op0 == MatrixOperation.VECTOR else [m]),
+                *([] if self.op1 == MatrixOperation.VECTOR else [n])]
         return self._last(to, Reshape(tuple(kept)), y)
 
     def _operand(self, to: Lowering, value: str, t: TensorType, op: MatrixOperation, *, row: bool) -> str:
-        if op is MatrixOperation.TRANSPOSE:
+        if op == MatrixOperation.TRANSPOSE:
             return self._also(to, Transpose((*range(t.rank - 2), t.rank - 1, t.rank - 2)), value)
-        if op is MatrixOperation.VECTOR:
+        if op == MatrixOperation.VECTOR:
             *lead, k = t.shape
             return self._also(to, Reshape((*lead, 1, k) if row else (*lead, k, 1)), value)
         return value

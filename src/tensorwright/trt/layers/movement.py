@@ -77,7 +77,7 @@ class ISliceLayer(ILayer):
     mode = Param(SampleMode.STRICT_BOUNDS)
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        if self.mode is not SampleMode.STRICT_BOUNDS:
+        if self.mode != SampleMode.STRICT_BOUNDS:
             raise UnsupportedError(f"slices with {self.mode} are not in this version", try_="SampleMode.STRICT_BOUNDS")
         return self._last(to, Slice(tuple(self.start), tuple(self.shape), tuple(self.stride)), values[0])
 

@@ -128,9 +128,9 @@ class IScaleLayer(ILayer):
         axis = max(0, x.rank - 3) if self.channel_axis is None else int(self.channel_axis)
         if x.rank < 3 or not 0 <= axis < x.rank:
             raise ShapeError(f"scaling takes at least 3 dimensions and a channel axis within them, not {axis}", x=x)
-        if self.mode is ScaleMode.UNIFORM:
+        if self.mode == ScaleMode.UNIFORM:
             shape: tuple[int, ...] = (1,) * x.rank
-        elif self.mode is ScaleMode.CHANNEL:
+        elif self.mode == ScaleMode.CHANNEL:
             shape = tuple(number(d, "the number of channels") if i == axis else 1 for i, d in enumerate(x.shape))
         else:
             shape = tuple(1 if i < axis else number(d, "an axis scaled by element") for i, d in enumerate(x.shape))

@@ -96,7 +96,7 @@ class ITopKLayer(ILayer):
         if len(axes) != 1:
             raise ShapeError(f"top-k takes one axis, the mask {self.axes:#b} names {len(axes)}")
         first, second = self._names(to)
-        made = to.editor.add(TopK(self.k, axes[0], self.op is TopKOperation.MAX, True), values[0], name=self.name,
+        made = to.editor.add(TopK(self.k, axes[0], self.op == TopKOperation.MAX, True), values[0], name=self.name,
                              outputs=[first, to.editor.fresh(f"{second}.int64")])
         indices = to.editor.add(pointwise("cast", DType.int64, result=DType.int32), made[1],
                                 name=f"{self.name}.indices", outputs=[second])

@@ -55,8 +55,8 @@ class _Windowed(ILayer):
             if self.padding_mode in (PaddingMode.SAME_UPPER, PaddingMode.SAME_LOWER):
                 total = span - 1 if s == 1 else same_padding(number(size, "a SAME-padded axis"), span, s)
                 small, large = total // 2, total - total // 2
-                explicit = (small, large) if self.padding_mode is PaddingMode.SAME_UPPER else (large, small)
-            elif round_up and self.padding_mode is PaddingMode.EXPLICIT_ROUND_UP and s > 1:
+                explicit = (small, large) if self.padding_mode == PaddingMode.SAME_UPPER else (large, small)
+            elif round_up and self.padding_mode == PaddingMode.EXPLICIT_ROUND_UP and s > 1:
                 covered = number(size, "an axis rounded up") + sum(explicit) - span
                 explicit = (explicit[0], explicit[1] + -covered % s)
             pads.append(explicit)
@@ -126,7 +126,7 @@ class IDeconvolutionLayer(_Filtered):
         pads = self._explicit(rank)
         if self.padding_mode in (PaddingMode.SAME_UPPER, PaddingMode.SAME_LOWER):
             totals = [max(0, 1 + d * (k - 1) - s) for k, s, d in zip(window, strides, dilations, strict=True)]
-            upper = self.padding_mode is PaddingMode.SAME_UPPER
+            upper = self.padding_mode == PaddingMode.SAME_UPPER
             pads = tuple((t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals)
         op = ConvTranspose(strides, pads, dilations, groups, (0,) * rank)
         return self._last(to, op, values[0], kernel, bias)
@@ -147,13 +147,13 @@ class IPoolingLayer(_Windowed):
             raise ShapeError(f"a window of {rank} dimensions takes an input of {rank + 2}", x=x)
         window, strides, ones = tuple(self.window_size_nd), spatial(self.stride_nd, rank, 1), (1,) * rank
         pads = self._pads(x, window, strides, ones)
-        ceil = self.padding_mode is PaddingMode.EXPLICIT_ROUND_UP
+        ceil = self.padding_mode == PaddingMode.EXPLICIT_ROUND_UP
         include = not self.average_count_excludes_padding
         maximum = Pool("max", window, strides, pads, ones, False, ceil)
         average = Pool("average", window, strides, pads, ones, include, ceil)
         kind = self._params.get("type", PoolingType.MAX)
-        if kind is not PoolingType.MAX_AVERAGE_BLEND:
-            return self._last(to, maximum if kind is PoolingType.MAX else average, values[0])
+        if kind != PoolingType.MAX_AVERAGE_BLEND:
+            return self._last(to, maximum if kind == PoolingType.MAX else average, values[0])
         parts = [self._also(to, op, values[0]) for op in (maximum, average)]
         t, b = x.dtype, self.blend_factor
         weighted = [Apply("mul", (In(i, t), Const(w, t)), t) for i, w in enumerate((1 - b, b))]
