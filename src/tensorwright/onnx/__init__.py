@@ -15,20 +15,40 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+# Functions with the name of the module they are in: bound now, for importing the module later would hide them.
+from .check import check
+from .edit import edit
+
 #: Public name → the module that defines it.
 _HOME = {
     "Model": "model", "load": "storage", "save": "storage",
-    "check": "check", "infer": "check", "problem": "check",
-    "edit": "edit", "editing": "edit",
+    "infer": "check", "problem": "check",
+    "editing": "edit", "settle_later": "edit",
+    "get_weight": "structure.weights", "set_weight": "structure.weights", "weights": "structure.weights",
+    "delete_attribute": "structure.attributes", "get_attribute": "structure.attributes",
+    "get_attributes": "structure.attributes", "set_attribute": "structure.attributes",
+    "rename_by": "structure.rename", "rename_node": "structure.rename", "rename_nodes": "structure.rename",
+    "rename_tensor": "structure.rename", "rename_tensors": "structure.rename",
+    "Removed": "structure.unused", "remove_inputs": "structure.unused", "remove_unused": "structure.unused",
+    "consumers": "structure.walk", "downstream": "structure.walk", "producers": "structure.walk",
+    "upstream": "structure.walk",
 }
 
 if TYPE_CHECKING:
-    from .check import check, infer, problem
-    from .edit import edit, editing
+    from .check import infer, problem
+    from .edit import editing, settle_later
     from .model import Model
     from .storage import load, save
+    from .structure.attributes import delete_attribute, get_attribute, get_attributes, set_attribute
+    from .structure.rename import rename_by, rename_node, rename_nodes, rename_tensor, rename_tensors
+    from .structure.unused import Removed, remove_inputs, remove_unused
+    from .structure.walk import consumers, downstream, producers, upstream
+    from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Model", "check", "edit", "editing", "infer", "load", "problem", "save"]
+__all__ = ["Model", "Removed", "check", "consumers", "delete_attribute", "downstream", "edit", "editing",
+           "get_attribute", "get_attributes", "get_weight", "infer", "load", "problem", "producers", "remove_inputs",
+           "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save",
+           "set_attribute", "set_weight", "settle_later", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:

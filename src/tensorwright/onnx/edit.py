@@ -13,11 +13,15 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from ..errors import ModelError
 from .check import problem
 from .model import Model
+from .structure.settle import settle, sort
+
+if TYPE_CHECKING:
+    import onnx_ir
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,16 +44,39 @@ def editing(model: Model) -> Iterator[Model]:
     valid before may stay so; the edit is refused when it breaks something else.
     """
     if model.edit_depth:
-        yield model                                      # the outermost one restores and checks
+        model.edit_depth += 1
+        try:
+            yield model                                  # the outermost one settles, checks and restores
+        finally:
+            model.edit_depth -= 1
         return
     before = model.ir.clone()
-    model.edit_depth += 1
+    model.edit_depth, model.unsettled = 1, False
     try:
         yield model
+        if model.unsettled:
+            _settle(model, before)
         if (found := problem(model)) and found != problem(Model(before, model.label, model.base)):
             raise ModelError(f"the edit would leave an invalid model: {found}", at=model.label)
     except BaseException:
         model.ir = before
         raise
     finally:
-        model.edit_depth -= 1
+        model.edit_depth, model.unsettled = 0, False
+
+
+def _settle(model: Model, before: onnx_ir.Model) -> None:
+    try:
+        settle(model)
+    except ModelError:
+        if problem(Model(before, model.label, model.base)) is None:
+            raise
+        sort(model)                                      # shapes contradicted each other before, too
+
+
+def settle_later(model: Model) -> None:
+    """To be called in an edit that moves nodes or changes what flows between them.
+
+    At the end of the outermost edit nodes are put into order, and types and shapes are renewed.
+    """
+    model.unsettled = True

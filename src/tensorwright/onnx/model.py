@@ -32,7 +32,8 @@ class Model:
     def __init__(self, ir: onnx_ir.Model, label: str = "model", base: Path | None = None,
                  external: str | None = None) -> None:
         self.ir, self.label, self.base, self.external = ir, label, base, external
-        self.edit_depth = 0
+        self.edit_depth = 0                              # calls of edit.editing that are under way
+        self.unsettled = False                           # edit.settle_later was asked for
 
     # looking ---------------------------------------------------------------------------------------------------------
     @property
