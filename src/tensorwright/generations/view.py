@@ -72,9 +72,9 @@ def subclass(kind: type, name: str, generation: str, module: str, names: dict[st
     hidden = lacking(kind, name, generation)
     bases = [names[b.__name__] for b in kind.__bases__ if names.get(b.__name__) not in (None, b)]
     shadowed = {m for b in bases for m, v in vars(b).items() if isinstance(v, Hidden)} - hidden
-    body: dict[str, Any] = {m: Hidden(m, kind) for m in hidden}
+    body: dict[str, Any] = {m: None if m.startswith("__") else Hidden(m, kind) for m in hidden}      # None: TypeError
     body |= {m: next(vars(c)[m] for c in kind.__mro__ if m in vars(c)) for m in shadowed}
-    body |= {"__module__": module, "__doc__": kind.__doc__, "_generation": names}
+    body |= {"__module__": module, "__doc__": kind.__doc__, "_generation": names, "_number": int(generation)}
     return type(kind)(name, (kind, *bases), body)
 
 

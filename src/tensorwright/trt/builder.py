@@ -21,7 +21,8 @@ from .enums import (
     TensorFormat,
     TensorLocation,
 )
-from .foundation import Closed, IHostMemory, ours
+from .foundation import IHostMemory, ours
+from .legacy import BuilderOptions
 from .logger import ILogger, say
 from .network import INetworkDefinition
 
@@ -33,7 +34,7 @@ class Cancelled(Exception):
     """The progress monitor asked the build to stop."""
 
 
-class Builder(Closed):
+class Builder(BuilderOptions):
     """The entry point for building. Keeps the logger."""
 
     logger: ILogger = ILogger()
@@ -43,8 +44,13 @@ class Builder(Closed):
         self.logger = logger
         self._closed = True
 
-    def create_network(self, flags: int = 0) -> INetworkDefinition:
-        """flags: bits of NetworkDefinitionCreationFlag. Batch is always explicit."""
+    def create_network(self, flags: int = 0) -> INetworkDefinition | None:
+        """flags: bits of NetworkDefinitionCreationFlag. None, with an error in the log, for a network with an implicit
+        batch dimension, which generations 5 to 8 make when flags do not say EXPLICIT_BATCH."""
+        if 0 < self._number < 10 and not int(flags) >> int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH) & 1:
+            say(self.logger, ILogger.ERROR, "create_network: networks with an implicit batch dimension are not in this "
+                "version; try create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
+            return None
         allowed = sum(1 << int(f) for f in self._class(NetworkDefinitionCreationFlag))
         if int(flags) & ~allowed:
             say(self.logger, ILogger.WARNING, f"create_network: unknown bits in flags {int(flags):#b} are ignored")
@@ -96,6 +102,14 @@ class Builder(Closed):
         plan = self._build(network, config)
         return None if plan is None else serialized(plan)
 
+    def build_engine(self, network: INetworkDefinition, config: IBuilderConfig) -> ICudaEngine | None:
+        """build_engine_with_config, as generations 6 to 8 call it."""
+        return self.build_engine_with_config(network, config)
+
+    def build_cuda_engine(self, network: INetworkDefinition) -> ICudaEngine | None:
+        """build_engine with the options of the builder itself: generations 5 to 7."""
+        return self.build_engine_with_config(network, self._config())
+
     def build_engine_with_config(self, network: INetworkDefinition, config: IBuilderConfig) -> ICudaEngine | None:
         """The engine; None, with an error in the log, when the build fails."""
         from .engine import ICudaEngine
@@ -140,6 +154,7 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
     for wish, made in (("avg_timing_iterations", config.avg_timing_iterations != 1),
+                       ("min_timing_iterations", config.min_timing_iterations != 1),
                        ("max_aux_streams", config.max_aux_streams != 0),
                        ("extra_memory_target", any(p.extra_memory_target != 1.0 for p in config._profiles))):
         if made:
@@ -180,7 +195,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
     """The plan. Raises TensorwrightError, or Cancelled."""
     from .. import builder
     check_wishes(config, logger)
-    if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+    if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS) or config.get_flag(BuilderFlag.STRICT_TYPES):
         check_precisions(network)
     check_memory(network)
     records = network._finish()

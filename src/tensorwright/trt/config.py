@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from ..dims import Expr
@@ -49,8 +50,18 @@ class IOptimizationProfile(Closed):
         """[min, opt, max], or an empty list when none was set."""
         return [Dims(shape) for shape in self._shapes.get(input, ())]
 
+    def set_shape_input(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
+        """RuntimeError: no input's values are needed to know shapes, they are computed when the engine runs."""
+        raise RuntimeError(f"{input!r} is not an input shape tensor: leave its values out of the profile")
+
+    def get_shape_input(self, input: str) -> list[list[int]]:
+        """An empty list: none is ever set."""
+        return []
+
     def __bool__(self) -> bool:
         return True
+
+    __nonzero__ = __bool__
 
     def _profile(self, network: Network) -> Profile:
         """The ranges of the network's symbols. InputError when one has none, or two inputs disagree."""
@@ -97,6 +108,7 @@ class IBuilderConfig(Closed):
     """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
     avg_timing_iterations = 1
+    min_timing_iterations = 1
     builder_optimization_level = 3
     profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
     default_device_type = DeviceType.GPU
@@ -145,6 +157,15 @@ class IBuilderConfig(Closed):
         """The workspace's default is all memory of the machine; pools of other devices have none."""
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return self._pools.get(pool, whole if pool == MemoryPoolType.WORKSPACE else 0)
+
+    @property
+    def max_workspace_size(self) -> int:
+        """Bytes: the limit of the workspace pool, as generations 6 to 8 name it."""
+        return self.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
+
+    @max_workspace_size.setter
+    def max_workspace_size(self, value: int) -> None:
+        self.set_memory_pool_limit(MemoryPoolType.WORKSPACE, value)
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         """The profile's index."""

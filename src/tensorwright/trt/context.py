@@ -13,16 +13,17 @@ from ..plan.records import TensorInfo
 from ..runtime import Context
 from ..runtime.memory import array_at
 from ..runtime.shapes import bind
+from .bindings import ContextBindings
 from .callbacks import IOutputAllocator, IProfiler, guarded
 from .engine import ICudaEngine
-from .foundation import Closed, Dims, Shape
+from .foundation import Dims, Shape
 from .logger import ILogger, say
 
 #: Alignment asked of output allocators, in bytes.
 ALIGNMENT = 256
 
 
-class IExecutionContext(Closed):
+class IExecutionContext(ContextBindings):
     """One activation of an engine, for one thread at a time. Bool results say whether it worked; the log says why not.
 
     Addresses are host addresses of dense tensors in C order, which the caller keeps alive. Work runs when it is
@@ -61,6 +62,12 @@ class IExecutionContext(Closed):
     @property
     def active_optimization_profile(self) -> int:
         return self._index
+
+    @active_optimization_profile.setter
+    def active_optimization_profile(self, index: int) -> None:
+        if self._number >= 10:
+            raise AttributeError("active_optimization_profile cannot be set: use set_optimization_profile_async")
+        self.set_optimization_profile_async(index, 0)
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: Any) -> bool:
         """True; shapes set before are forgotten. RuntimeError for an index the engine lacks."""
@@ -180,7 +187,9 @@ class IExecutionContext(Closed):
         return self._execute()
 
     def execute_v2(self, bindings: list[int]) -> bool:
-        """Run with one address per tensor of the engine, in its order."""
+        """Run with one address per tensor of the engine, in its order; or with those of all bindings, of which the
+        block of the active profile counts."""
+        bindings = self._block(bindings)
         if len(bindings) != self._engine.num_io_tensors:
             return self._refuse(f"{len(bindings)} addresses were given for {self._engine.num_io_tensors} tensors")
         if not all([self.set_tensor_address(n, int(a)) for n, a in zip(self._engine._names, bindings, strict=True)]):

@@ -11,6 +11,7 @@ from ..dims import Expr, evaluate
 from ..errors import TensorwrightError
 from ..plan.records import Plan, TensorInfo
 from ..runtime import Engine
+from .bindings import EngineBindings
 from .enums import (
     DataType,
     EngineCapability,
@@ -89,7 +90,7 @@ class Runtime(Closed):
         pass
 
 
-class ICudaEngine(Closed):
+class ICudaEngine(EngineBindings):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger) -> None:
@@ -128,6 +129,9 @@ class ICudaEngine(Closed):
         return max(p.arena_bytes for p in self._plan.programs)
 
     device_memory_size_v2 = device_memory_size
+
+    def get_device_memory_size_for_profile(self, profile_index: int) -> int:
+        return self._plan.programs[profile_index].arena_bytes
 
     def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
         return self._plan.programs[profile_index].arena_bytes
@@ -189,10 +193,19 @@ class ICudaEngine(Closed):
     def get_tensor_name(self, index: int) -> str | None:
         return self._names[index] if 0 <= index < len(self._names) else None
 
-    def __getitem__(self, index: int) -> str:
-        return self._names[index]
+    def __getitem__(self, index: int | str) -> str | int:
+        """The name of a number; up to generation 8 also the number of a name."""
+        if isinstance(index, str):
+            if self._number >= 10:
+                raise TypeError("an engine is indexed by integers: its tensors' names are looked up by get_tensor_...")
+            return self.get_binding_index(index)
+        names = list(self)
+        return names[index]
 
     def __iter__(self) -> Iterator[str]:
+        """Names of all tensors; in generations 5 to 8 those of all bindings."""
+        if 0 < self._number < 10:
+            return (str(self.get_binding_name(i)) for i in range(self.num_bindings))
         return iter(self._names)
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
@@ -244,6 +257,11 @@ class ICudaEngine(Closed):
         profile = self._engine.profiles[profile_index]
         return [Dims(evaluate(d, env) for d in info.shape)
                 for env in (profile.minimum(), profile.optimum(), profile.maximum())]
+
+    def get_tensor_profile_values(self, name: int, profile_index: str) -> list[list[int]]:
+        """(profile's number, tensor's name), whatever the parameters are called upstream. RuntimeError: no input's
+        values are needed to know shapes."""
+        raise RuntimeError(f"{profile_index!r} is not an input shape tensor")
 
     def __enter__(self) -> ICudaEngine:
         return self

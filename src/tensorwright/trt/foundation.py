@@ -22,6 +22,8 @@ class Closed:
     """
 
     _closed = False
+    #: TensorRT's major version; 0: all generations in one.
+    _number = 0
     #: Class name → that class or enumeration in this object's generation; those of all generations are not listed.
     _generation: ClassVar[Mapping[str, Any]] = {}
 

@@ -356,7 +356,7 @@ def test_dimensions_of_one_name_are_one_size(network: trt.INetworkDefinition) ->
 def test_unknown_attributes_are_refused(network: trt.INetworkDefinition) -> None:
     config = network.builder.create_builder_config()
     layer = network.add_identity(network.add_input("x", trt.float32, (2,)))
-    for thing, name in ((network.builder, "max_workspace_size"), (config, "max_workspace_size"), (layer, "kernel"),
+    for thing, name in ((network.builder, "workspace"), (config, "workspace_size"), (layer, "kernel"),
                         (network, "nonsense"), (layer.get_output(0), "nonsense")):
         with pytest.raises(AttributeError, match=name):
             setattr(thing, name, 1)
