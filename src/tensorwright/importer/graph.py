@@ -74,6 +74,7 @@ class GraphImporter:
         self.symbols: frozenset[str] = frozenset()
         self.titles: dict[str, str] = {}
         self.names: set[str] = set()
+        self.also: list[tuple[str, Value]] = []           # values to keep as outputs beside the graph's
 
     def network(self, shapes: Shapes) -> Network:
         graph = self.proto.graph
@@ -88,7 +89,8 @@ class GraphImporter:
         outputs = self.graph(graph, frame)
         self.editor.metadata.update({p.key: p.value for p in self.proto.metadata_props})
         self.editor.metadata.update(self.ways.metadata())
-        return finished(self.writer, [(o.name, v) for o, v in zip(graph.output, outputs, strict=True)], self.titles)
+        results = [(o.name, v) for o, v in zip(graph.output, outputs, strict=True)]
+        return finished(self.writer, [*results, *self.also], self.titles)
 
     def graph(self, graph: onnx.GraphProto, frame: Frame) -> list[Value]:
         """Imports a graph's nodes; its outputs."""

@@ -32,11 +32,19 @@ _HOME = {
     "Removed": "structure.unused", "remove_inputs": "structure.unused", "remove_unused": "structure.unused",
     "consumers": "structure.walk", "downstream": "structure.walk", "producers": "structure.walk",
     "upstream": "structure.walk",
+    "Costs": "look.cost", "Memory": "look.memory", "Overview": "look.overview", "Statistics": "look.statistics",
+    "costs": "look.cost", "describe": "look.nodes", "memory": "look.memory", "overview": "look.overview",
+    "statistics": "look.statistics",
 }
 
 if TYPE_CHECKING:
     from .check import infer, problem
     from .edit import editing, settle_later
+    from .look.cost import Costs, costs
+    from .look.memory import Memory, memory
+    from .look.nodes import describe
+    from .look.overview import Overview, overview
+    from .look.statistics import Statistics, statistics
     from .model import Model
     from .storage import load, save
     from .structure.attributes import delete_attribute, get_attribute, get_attributes, set_attribute
@@ -45,10 +53,11 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Model", "Removed", "check", "consumers", "delete_attribute", "downstream", "edit", "editing",
-           "get_attribute", "get_attributes", "get_weight", "infer", "load", "problem", "producers", "remove_inputs",
+__all__ = ["Costs", "Memory", "Model", "Overview", "Removed", "Statistics", "check", "consumers", "costs",
+           "delete_attribute", "describe", "downstream", "edit", "editing", "get_attribute", "get_attributes",
+           "get_weight", "infer", "load", "memory", "overview", "problem", "producers", "remove_inputs",
            "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save",
-           "set_attribute", "set_weight", "settle_later", "upstream", "weights"]
+           "set_attribute", "set_weight", "settle_later", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:
