@@ -132,3 +132,10 @@ def test_types_that_numpy_lacks_are_saved(capsys: pytest.CaptureFixture[str], tm
     onnx.save(models.every_storage(), tmp_path / "m.onnx")
     answer(capsys, "tensor", tmp_path / "m.onnx", name, "--save", tmp_path / "x.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy", allow_pickle=False), expected)
+
+
+def test_a_constant_by_the_name_of_its_node(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    nodes = [onnx.helper.make_node("Constant", [], ["c"], "the_node", value_floats=[1.0, 2.0]),
+             onnx.helper.make_node("Neg", ["c"], ["y"])]
+    onnx.save(models.model(nodes, {}, {"y": (onnx.TensorProto.FLOAT, [2])}), tmp_path / "m.onnx")
+    assert answer(capsys, "tensor", tmp_path / "m.onnx", "the_node")["values"] == [1.0, 2.0]

@@ -45,7 +45,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         folder_for(options.save.parent, "make the folder, or give another place with --save")
     model = onnx.load(options.model)
     array = onnx.get_weight(model, options.tensor)
-    tensor = onnx.weights(model)[options.tensor]
+    stored = onnx.weights(model)
+    tensor = stored.get(options.tensor) or stored[str(model.node(options.tensor).outputs[0].name)]
     found = onnx.statistics(array, options.bins)
     shape = tuple(array.shape)
     console.say(f"{options.tensor}: {named(tensor.dtype)} {shape}, {size(tensor.nbytes)}, {storage_of(tensor)}")

@@ -11,9 +11,9 @@ from ...errors import InputError, TensorwrightError
 from ..model import Model
 from ..structure.tensors import named
 from .cost import Costs, costs
+from .inventory import Weight, inventory
 from .memory import Memory, memory
 from .sizes import Shapes
-from .inventory import Weight, inventory
 
 if TYPE_CHECKING:
     import onnx_ir
