@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class LayerWriter:
-    """Writes layers into a network under construction."""
+    """Writes layers into a network under construction.
+
+    largest   constants of at most this many elements are computed at once
+    """
+
+    largest = SMALL
 
     def __init__(self, editor: NetworkEditor, source: ModelSource) -> None:
         self.editor, self.source = editor, source
@@ -90,11 +95,11 @@ class LayerWriter:
               ) -> tuple[Value, ...] | None:
         """The results, when all inputs are small constants."""
         arrays = [None if v is None else v.array for v in inputs]
-        if any(v is not None and (v.array is None or v.array.size > SMALL) for v in inputs) or op.symbols():
+        if any(v is not None and (v.array is None or v.array.size > self.largest) for v in inputs) or op.symbols():
             return None
         inferred = op.infer(*types)
         results = inferred if isinstance(inferred, tuple) else (inferred,)
-        if not all(isinstance(t, TensorType) and t.is_static and t.size <= SMALL for t in results):  # type: ignore[operator]
+        if not all(isinstance(t, TensorType) and t.is_static and t.size <= self.largest for t in results):  # type: ignore[operator]
             return None
         try:
             computed = op.reference(*arrays)
@@ -109,13 +114,13 @@ class LayerWriter:
     def folded_host(self, op: Host, inputs: Sequence[Value | None], random: bool) -> tuple[Value, ...] | None:
         """The results of a host step, when all its inputs are small constants and it gives small tensors."""
         arrays = [None if v is None else v.array for v in inputs]
-        if random or any(v is not None and (v.array is None or v.array.size > SMALL) for v in inputs):
+        if random or any(v is not None and (v.array is None or v.array.size > self.largest) for v in inputs):
             return None
         try:
             results = op.reference(*arrays)
         except TensorwrightError:           # reported when it runs
             return None
-        if not all(isinstance(y, np.ndarray) and y.size <= SMALL for y in results):
+        if not all(isinstance(y, np.ndarray) and y.size <= self.largest for y in results):
             return None
         return tuple(Value(TensorType(y.shape, DType.of(y)), array=y) for y in results)
 

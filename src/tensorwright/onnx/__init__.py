@@ -35,11 +35,13 @@ _HOME = {
     "Costs": "look.cost", "Memory": "look.memory", "Overview": "look.overview", "Statistics": "look.statistics",
     "costs": "look.cost", "describe": "look.nodes", "memory": "look.memory", "overview": "look.overview",
     "statistics": "look.statistics",
+    "Folded": "fold", "fold": "fold",
 }
 
 if TYPE_CHECKING:
     from .check import infer, problem
     from .edit import editing, settle_later
+    from .fold import Folded, fold
     from .look.cost import Costs, costs
     from .look.memory import Memory, memory
     from .look.nodes import describe
@@ -53,8 +55,8 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Costs", "Memory", "Model", "Overview", "Removed", "Statistics", "check", "consumers", "costs",
-           "delete_attribute", "describe", "downstream", "edit", "editing", "get_attribute", "get_attributes",
+__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Removed", "Statistics", "check", "consumers", "costs",
+           "delete_attribute", "describe", "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes",
            "get_weight", "infer", "load", "memory", "overview", "problem", "producers", "remove_inputs",
            "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save",
            "set_attribute", "set_weight", "settle_later", "statistics", "upstream", "weights"]
