@@ -18,7 +18,7 @@ def flatten_if(node: onnx_ir.Node, condition: bool, names: Names) -> None:
     branch = node.attributes["then_branch" if condition else "else_branch"].as_graph()
     for value in list(branch.initializers.values()):
         tensor = value.const_value
-        del branch.initializers[value.name]
+        del branch.initializers[str(value.name)]
         value.name = names.fresh(str(value.name))
         if tensor is not None:
             value.const_value = tensor
@@ -45,6 +45,7 @@ def flatten_if(node: onnx_ir.Node, condition: bool, names: Names) -> None:
             made.shape, made.type = old.shape, old.type
         else:
             made = new
+            made.shape, made.type = made.shape or old.shape, made.type or old.type
         was_output = old.is_graph_output()
         old.name = None
         old.replace_all_uses_with(made, replace_graph_outputs=True)

@@ -109,7 +109,7 @@ class Folding:
         fixed = all(v is None or v in self.constant for v in node.inputs) and not subgraphs(node)
         wanted = [r for r, v in zip(results, node.outputs, strict=True) if v.name]
         known = bool(wanted) and all(r.array is not None for r in wanted)
-        if node.op_type == "Constant" and node.domain in STANDARD or not (fixed or known) or not wanted:
+        if (node.op_type == "Constant" and node.domain in STANDARD) or not (fixed or known) or not wanted:
             return
         if why := self.left_alone(node):
             if fixed:
@@ -194,10 +194,10 @@ class Folding:
         while waiting:
             for value in waiting.pop().inputs:
                 maker = None if value is None else value.producer()
-                if maker in self.candidates and maker not in seen:
+                if maker is not None and maker in self.candidates:
+                    waiting += [maker] if maker not in seen else []
                     seen.add(maker)
-                    waiting.append(maker)
-                elif value is not None and maker not in self.candidates and not self.is_stored(value):
+                elif value is not None and not self.is_stored(value):
                     yield value
 
     # doing it --------------------------------------------------------------------------------------------------------

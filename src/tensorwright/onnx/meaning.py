@@ -110,8 +110,9 @@ class Meaning:
             shape = tuple(int(d) for d in tensor.shape)
             if dtype is None or dtype is DType.string:
                 return Value(OpaqueType("strings", dtype), UNWRITTEN, hint=value.name or "")
-            array = array_of(tensor) if int(np.prod(shape, dtype=np.int64)) <= SMALL else None
-            return Value(TensorType(shape, dtype), None if array is not None else UNWRITTEN, array, hint=value.name or "")
+            hint, small = value.name or "", int(np.prod(shape, dtype=np.int64)) <= SMALL
+            return Value(TensorType(shape, dtype), None if small else UNWRITTEN, array_of(tensor) if small else None,
+                         hint=hint)
         dims: list[Any] = []
         for d in value.shape if value.shape is not None else [None]:
             try:
@@ -140,10 +141,10 @@ class Meaning:
     def lowered(self, node: onnx_ir.Node, inputs: Sequence[Value | None], scope: MutableMapping[str, Value]
                 ) -> tuple[Value | None, ...]:
         """The node's outputs by its operator's meaning. Raises what the importer raises."""
-        import onnx_ir
+        from onnx_ir import serde
         self.importer.budget = MOST_NODES
         frame = Frame(self.model.ir.opset_imports, scope)  # type: ignore[arg-type]
-        results, _ = self.importer.lowered(onnx_ir.to_proto(node), inputs, 0, frame)
+        results, _ = self.importer.lowered(serde.serialize_node(node), inputs, 0, frame)
         self.importer.editor.layers.clear()
         return results
 
@@ -195,7 +196,7 @@ def array_of(tensor: Any) -> np.ndarray:
 
 def random_nodes(node: onnx_ir.Node) -> bool:
     """Whether the node's results differ from run to run, or may."""
-    return node.domain in STANDARD and node.op_type in RANDOM - CONTROL - {"Dropout"} or \
+    return (node.domain in STANDARD and node.op_type in RANDOM - CONTROL - {"Dropout"}) or \
         any(random_nodes(n) for g in subgraphs(node) for n in g)
 
 

@@ -39,7 +39,7 @@ def take_over(node: onnx_ir.Node, new: onnx_ir.Value, index: int = 0) -> bool:
             return False
         name, old.name = old.name, None
         new.name = name
-        if new.shape is None or old.shape is not None and known_dims(old) > known_dims(new):
+        if new.shape is None or (old.shape is not None and known_dims(old) > known_dims(new)):
             new.shape = old.shape
         new.type = new.type or old.type
     elif new.shape is None and new.producer() is not None:

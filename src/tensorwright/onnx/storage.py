@@ -54,6 +54,9 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto | onnx_ir.Model
         source.label = path.name
     else:
         source = load_model(model, base_dir)
+        if source.proto is model:                        # tensors are renamed where they are: not in the caller's model
+            source.proto = type(source.proto)()
+            source.proto.CopyFrom(model)
     try:
         result = Model(onnx_ir.from_proto(source.proto), source.label, source.base)
     except Exception as error:                           # onnx_ir raises whatever its parts raise

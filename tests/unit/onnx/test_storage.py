@@ -134,6 +134,14 @@ def test_edits_are_undone_when_they_break_the_model() -> None:
     assert model.node("relu")
 
 
+def test_a_message_given_is_left_alone() -> None:
+    proto = models.perceptron()
+    model = toolkit.load(proto)
+    model.value("w1").name = "renamed"
+    model.node("relu").name = "other"
+    assert proto == models.perceptron()
+
+
 def test_unknown_names_get_the_near_ones() -> None:
     model = toolkit.load(models.perceptron())
     with pytest.raises(ModelError, match="'first'"):
