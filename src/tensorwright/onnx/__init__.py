@@ -36,10 +36,18 @@ _HOME = {
     "costs": "look.cost", "describe": "look.nodes", "memory": "look.memory", "overview": "look.overview",
     "statistics": "look.statistics",
     "Folded": "fold", "fold": "fold",
+    "Simplified": "simplify", "simplify": "simplify",
+    "merge_transposes": "noops", "remove_casts": "noops", "remove_identity": "noops", "remove_reshapes": "noops",
+    "remove_slices": "noops",
+    "deduplicate": "duplicates", "merge_duplicates": "duplicates", "merge_initialisers": "duplicates",
+    "constant_shapes": "reshapes",
+    "clean_names": "clean",
 }
 
 if TYPE_CHECKING:
     from .check import infer, problem
+    from .clean import clean_names
+    from .duplicates import deduplicate, merge_duplicates, merge_initialisers
     from .edit import editing, settle_later
     from .fold import Folded, fold
     from .look.cost import Costs, costs
@@ -48,6 +56,9 @@ if TYPE_CHECKING:
     from .look.overview import Overview, overview
     from .look.statistics import Statistics, statistics
     from .model import Model
+    from .noops import merge_transposes, remove_casts, remove_identity, remove_reshapes, remove_slices
+    from .reshapes import constant_shapes
+    from .simplify import Simplified, simplify
     from .storage import load, save
     from .structure.attributes import delete_attribute, get_attribute, get_attributes, set_attribute
     from .structure.rename import rename_by, rename_node, rename_nodes, rename_tensor, rename_tensors
@@ -55,11 +66,13 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Removed", "Statistics", "check", "consumers", "costs",
-           "delete_attribute", "describe", "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes",
-           "get_weight", "infer", "load", "memory", "overview", "problem", "producers", "remove_inputs",
-           "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save",
-           "set_attribute", "set_weight", "settle_later", "statistics", "upstream", "weights"]
+__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Removed", "Simplified", "Statistics", "check",
+           "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute", "describe",
+           "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes", "get_weight", "infer", "load",
+           "memory", "merge_duplicates", "merge_initialisers", "merge_transposes", "overview", "problem", "producers",
+           "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes", "remove_slices", "remove_unused",
+           "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save", "set_attribute",
+           "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:
