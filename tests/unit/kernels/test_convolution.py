@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from contraction_cases import HERE, channels_last, check, compiles_everywhere, dense, fuse, output_shape
 
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
-from tensorwright.kernels.cpu import convolution, depthwise, grouped, padded_rows, winograd
+from tensorwright.kernels.cpu import convolution, depthwise, grouped, padded_rows, winograd, winograd_matrices
 from tensorwright.kernels.problem import Operand, Problem
 from tensorwright.ops import Convolution, Fused
 from tensorwright.ops.expr import Apply, In
@@ -160,6 +161,30 @@ def test_winograd(n, c, k, size) -> None:
     problem = problem_of(op, n, c, k, size, (3, 3), extras=2, pixel_x=c + 1, pixel_y=k + 3)
     found = check(problem, winograd.tactics)
     assert {t.m for t in found} >= {2} and all(t.approximate == (t.m == 4) for t in found)
+
+
+@pytest.mark.parametrize("n, c, k, size, window, stride, groups, batch", [
+    (2, 65, 80, (16, 14), 3, 2, 1, None), (1, 48, 50, (16, 31), 3, 2, 1, None), (3, 32, 32, (9, 13), 5, 1, 1, None),
+    (1, 40, 36, (15, 18), 5, 1, 2, None), (2, 34, 70, (13, 12), 3, 1, 2, None), (1, 32, 40, (22, 19), 5, 2, 1, None),
+    ("s0", 65, 72, (12, 9), 3, 2, 1, 3), ("s0", 34, 36, (9, 7), 5, 1, 2, 2)], ids=str)
+def test_winograd_with_strides_wider_windows_and_groups(n, c, k, size, window, stride, groups, batch) -> None:
+    before, after = window // 2, window // 2 - (1 if stride == 2 else 0)
+    op = Convolution((stride,) * 2, ((before, window // 2), (before, after)), (1, 1), groups)
+    problem = problem_of(op, symbol(n) if batch else n, c, k, size, (window,) * 2, extras=2, pixel_x=c + 1)
+    if batch:
+        problem = Problem(problem.op, problem.inputs, problem.outputs, ((n, 2),))
+    found = check(problem, winograd.tactics, env={n: batch} if batch else {})
+    assert found and {t.stride for t in found} == {stride} and {t.window for t in found} == {window}
+
+
+@pytest.mark.parametrize("m, r, s", [(m, r, s) for m in (2, 4) for r in (3, 5) for s in (1, 2)
+                                     if winograd_matrices.hardest(m, r, s) in winograd_matrices.POINTS])
+def test_winograd_matrices_are_convolutions(m, r, s) -> None:
+    a, g, b = map(np.array, winograd_matrices.matrices(m, r, s))
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(winograd_matrices.inputs_of(m, r, s)), rng.standard_normal(r)
+    expected = [x[i * s:i * s + r] @ w for i in range(m)]
+    np.testing.assert_allclose(a @ (g @ w * (b @ x)), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_winograd_in_blocks_of_few_tiles() -> None:

@@ -1,4 +1,4 @@
-"""Winograd convolution F(2×2, 3×3) and F(4×4, 3×3), channels last: fewer products, larger rounding errors."""
+"""Winograd convolution of 2×2 or 4×4 outputs at a time, channels last: fewer products, larger rounding errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .convolution import padding_readable
 from .packing import pack_panels
 from .tiling import whole_panels
 from .winograd_driver import Writer
-from .winograd_matrices import transform_filters
+from .winograd_matrices import POINTS, hardest, inputs_of, transform_filters
 from .winograd_transform import Tiling
 
 SLACK = 48                # elements between frequencies, so that they do not all fall into one cache set
@@ -32,23 +32,27 @@ class Winograd:
     """Transform tiles of inputs, multiply per frequency, transform back.
 
     m         outputs per tile and direction: 2 or 4
+    window    taps in either direction: 3 or 5
+    stride    1 or 2, in both directions
     block     tiles that one thread takes through all three steps; 0: each step is a phase over all tiles
     product   blocking of the products, one per frequency
     """
 
     m: int
+    window: int
+    stride: int
     block: int
     product: Blocking
 
     @property
     def error_factor(self) -> float:
         """Roughly how many times the rounding error of direct convolution."""
-        return 2.0 if self.m == 2 else 15.0
+        return 15.0 if self.approximate else 2.0
 
     @property
     def approximate(self) -> bool:
         """Whether the result should be checked against the tolerance before it is used."""
-        return self.m > 2
+        return hardest(self.m, self.window, self.stride) > 4
 
     def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
         geometry = Geometry.of(problem)
@@ -60,7 +64,7 @@ class Winograd:
         order: list[Dim] = []
         functions, chunks = blocked_functions(c, self.product, cpu, f"{symbol}_product", order)
         writer = Writer(geometry.tiling(self.m, tiles, cpu), problem, cpu, symbol, order)
-        sizes = [4 * self.frequencies * stride for stride in (c.batch[0].a, c.batch[0].y)]
+        sizes = [4 * geometry.frequencies(self.m) * stride for stride in (c.batch[0].a, c.batch[0].y)]
         workspaces = tuple(Workspace(size, per_thread=bool(self.block)) for size in sizes)
         if self.block:
             assert isinstance(sizes[0], int) and isinstance(sizes[1], int) and isinstance(chunks, int)
@@ -74,21 +78,21 @@ class Winograd:
                       Phase(out[0].name, out_chunks))
         return Source(module(*functions), phases, tuple(order), workspaces, packed=(1,))
 
-    @property
-    def frequencies(self) -> int:
-        return (self.m + 2) ** 2
-
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
-        return pack_panels(transform_filters(array, self.m), self.product.nr * self.product.lanes, self.product.lanes)
+        u = transform_filters(array, self.m, self.stride, core_of(problem.op)[0].groups)  # type: ignore[attr-defined]
+        return pack_panels(u, self.product.nr * self.product.lanes, self.product.lanes)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """A 3×3 convolution of stride 1 and its operands."""
+    """A convolution with a square window, its stride, and its operands."""
 
     problem: Problem
     c: int
     k: int
+    window: int
+    stride: int
+    groups: int
 
     @classmethod
     def of(cls, problem: Problem) -> Geometry | None:
@@ -99,27 +103,34 @@ class Geometry:
         bias, y, extras = rest[0] if rest else None, problem.outputs[0], extras_of(problem)
         if x is None or w is None or not w.constant or x.dtype is not DType.float32 or w.dtype is not x.dtype:
             return None
-        if w.shape[2:] != (3, 3) or op.strides != (1, 1) or op.dilations != (1, 1) or op.groups != 1:
+        if w.shape[2:] not in ((3, 3), (5, 5)) or op.strides not in ((1, 1), (2, 2)) or op.dilations != (1, 1):
             return None
-        k, c = w.shape[:2]
+        k, c = w.shape[0], x.shape[1]
         if not isinstance(c, int) or not isinstance(k, int) or any(d == 0 for d in (*w.shape, *y.shape)):
             return None
         if x.strides[1] != 1 or y.strides[1] != 1 or (bias is not None and bias.strides[0] != 1):
             return None
         if any(extras[i].strides[1] not in (0, 1) for i in epilogue_reads(epilogue)):
             return None
-        return cls(problem, c, k) if padding_readable(op, problem) else None
+        if not padding_readable(op, problem):
+            return None
+        return cls(problem, c, k, int(w.shape[2]), op.strides[0], op.groups)  # type: ignore[arg-type]
+
+    def frequencies(self, m: int) -> int:
+        return inputs_of(m, self.window, self.stride) ** 2
 
     def tiles(self, m: int) -> Dim:
         n, _, p, q = self.problem.outputs[0].shape
         return n * ceildiv(p, m) * ceildiv(q, m)
 
     def product(self, m: int, tiles: Dim, cpu: CpuSpec, args: tuple[int, int, int | None, int]) -> Contraction:
-        """(m + 2)² products (tiles, C) × (C, K)."""
+        """Per frequency and group, a product (tiles, C) × (C, K) of the group's channels."""
         a, y = _row(self.c, cpu), _row(self.k, cpu)
-        batch = Axis((m + 2) ** 2, a * tiles + SLACK, y * tiles + SLACK, b=1)
-        return Contraction(DType.float32, DType.float32, (batch,), two_pixel_axes([Axis(tiles, a, y)], 0),
-                           ((self.c, 1),), self.k, args)
+        c, k = self.c // self.groups, self.k // self.groups
+        groups = (Axis(self.groups, c, k, b=1),) if self.groups > 1 else ()
+        batch = (Axis(self.frequencies(m), a * tiles + SLACK, y * tiles + SLACK, b=1), *groups)
+        return Contraction(DType.float32, DType.float32, batch, two_pixel_axes([Axis(tiles, a, y)], 0), ((c, 1),), k,
+                           args)
 
     def tiling(self, m: int, tiles: Dim, cpu: CpuSpec) -> Tiling:
         problem = self.problem
@@ -130,8 +141,8 @@ class Geometry:
         p, q = y.shape[2:]
         even = isinstance(p, int) and isinstance(q, int) and p % m == 0 and q % m == 0
         row_v, row_m = _row(self.c, cpu), _row(self.k, cpu)
-        return Tiling(m, x, y, rest[0] if rest else None, extras_of(problem), epilogue, self.c, self.k, row_v, row_m,
-                      row_v * tiles + SLACK, row_m * tiles + SLACK, even)
+        return Tiling(m, self.window, self.stride, x, y, rest[0] if rest else None, extras_of(problem), epilogue,
+                      self.c, self.k, row_v, row_m, row_v * tiles + SLACK, row_m * tiles + SLACK, even)
 
 
 def _row(channels: int, cpu: CpuSpec) -> int:
@@ -141,19 +152,22 @@ def _row(channels: int, cpu: CpuSpec) -> int:
 
 
 def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
-    """Needs 3×3 filters, stride 1, one group, constant filters, and channel stride 1 in x and y."""
+    """Needs constant filters of 3×3 or 5×5, stride 1 or 2, and channel stride 1 in x and y."""
     geometry = Geometry.of(problem)
     if geometry is None:
         return
     tuned = dict(problem.tuned)
     n, _, p, q = (max(1, evaluate(d, tuned)) for d in problem.outputs[0].shape)
     vectors_in, vectors_out = -(-geometry.c // cpu.lanes), -(-geometry.k // cpu.lanes)
-    direct = 9 * n * p * q * geometry.c * vectors_out
+    depth = geometry.c // geometry.groups
+    direct = geometry.window ** 2 * n * p * q * depth * vectors_out
     found: list[tuple[float, Winograd]] = []
     for m in (4, 2):
-        tiles, f = evaluate(geometry.tiles(m), tuned), (m + 2) ** 2
-        filters = f * geometry.c * geometry.k * 4
-        cycles = tiles * f * (geometry.c * vectors_out + 6 * (vectors_in + vectors_out))
+        if hardest(m, geometry.window, geometry.stride) not in POINTS:
+            continue
+        tiles, f = evaluate(geometry.tiles(m), tuned), geometry.frequencies(m)
+        filters = f * depth * geometry.k * 4
+        cycles = tiles * f * (depth * vectors_out + 6 * (vectors_in + vectors_out))
         for block in _blocks(geometry, m, tiles, filters, cpu):
             turns = -(-tiles // block) if block else 1
             slow = 0.0 if filters <= cpu.l2 else filters * turns / (L3 if filters <= cpu.l3 // 2 else DRAM)
@@ -163,7 +177,8 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
             estimate = max(cycles, slow) + 0.2 * min(cycles, slow)
             if estimate < 0.95 * direct:
                 c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
-                found.append((estimate, Winograd(m, block, whole_panels(c, cpu, tuned))))
+                found.append((estimate, Winograd(m, geometry.window, geometry.stride, block,
+                                                 whole_panels(c, cpu, tuned))))
     found.sort(key=lambda item: item[0])
     best = [t for m in (4, 2) for t in [t for _, t in found if t.m == m][:2]]
     yield from (t for _, t in found if t in best or (t.m == 4 and 0 < t.block <= FEW))
@@ -174,7 +189,7 @@ def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) 
 
     Filters that do not fit there are read once per block: large blocks, or two of them.
     """
-    per_tile = 4 * (m + 2) ** 2 * (_row(geometry.c, cpu) + _row(geometry.k, cpu))
+    per_tile = 4 * geometry.frequencies(m) * (_row(geometry.c, cpu) + _row(geometry.k, cpu))
     sizes = []
     rooms = (int((room * cpu.l2 - (filters if filters < 0.8 * room * cpu.l2 else 0)) / per_tile) for room in (0.5, 1.0))
     for most in (*(max(4, most) for most in rooms), FEW):

@@ -97,8 +97,10 @@ class Writer:
     def _input(self, f: Function, d: Dims, operands: list[tuple[str, Operand]], tile: str, v: str, first: str,
                last: str) -> None:
         place = self._place(f, d, tile)
-        x = self._offset(f, d, *operands[0], place)
-        rows, columns = (f.add(left, 2) for left in self._left(f, d, place))
+        image, *corner = place
+        stride, more = self.t.stride, self.t.window - self.t.stride
+        x = self._offset(f, d, *operands[0], (image, f.mul(corner[0], stride), f.mul(corner[1], stride)))
+        rows, columns = (f.add(f.mul(left, stride), more) for left in self._left(f, d, place))
         self._call(f, "in", rows, columns, self.t.n, [("ptr", x), ("ptr", v)], first, last, [])
 
     def _output(self, f: Function, d: Dims, operands: list[tuple[str, Operand]], tile: str, m: str, first: str,

@@ -1,38 +1,76 @@
-"""Winograd's minimal filtering F(m, 3), y = Aᵀ[(G·g) ⊙ (Bᵀ·d)]: matrices from points, and code that applies them."""
+"""Winograd's minimal filtering F(m, r), y = Aᵀ[(G·g) ⊙ (Bᵀ·d)]: matrices from points, and code that applies them.
+
+A filter applied at every second input is the sum of two filters, one of the even taps on the even inputs and one of the
+odd taps on the odd inputs, each with stride one: the matrices of both, side by side.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
 from ..llvm import Function
 
-#: output size → finite points. ±3/4 and ±3/2 keep the error of m = 4 two to five times below that of ±1, ±2
-POINTS = {2: (Fraction(0), Fraction(1), Fraction(-1)),
-          4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))}
+#: products → finite points. ±3/4 and ±3/2 keep the error of six two to five times below that of ±1, ±2
+POINTS = {3: (Fraction(0), Fraction(1)),
+          4: (Fraction(0), Fraction(1), Fraction(-1)),
+          5: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(-3, 2)),
+          6: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))}
 
 Matrix = tuple[tuple[float, ...], ...]
+Exact = list[list[Fraction]]
 
 
-def matrices(m: int) -> tuple[Matrix, Matrix, Matrix]:
-    """(Aᵀ (m, n), G (n, 3), Bᵀ (n, n)) with n = m + 2, from Cook-Toom with the point at infinity last."""
-    points = POINTS[m]
-    n = m + 2
+def inputs_of(m: int, r: int, s: int) -> int:
+    """Inputs that m outputs of r taps at stride s depend on; as many products."""
+    return s * (m - 1) + r
+
+
+def hardest(m: int, r: int, s: int) -> int:
+    """Products of the longest of the filters that the stride splits it into: a measure of rounding errors."""
+    return m + -(-r // s) - 1
+
+
+@cache
+def matrices(m: int, r: int = 3, s: int = 1) -> tuple[Matrix, Matrix, Matrix]:
+    """(Aᵀ (m, n), G (n, r), Bᵀ (n, n)) of m outputs of r ≥ s taps at stride s, n = `inputs_of(m, r, s)`."""
+    n = inputs_of(m, r, s)
+    a, g, b = ([[Fraction(0)] * columns for _ in range(rows)] for rows, columns in ((m, n), (n, r), (n, n)))
+    for phase in range(s):
+        taps, places = range(phase, r, s), range(phase, n, s)
+        part_a, part_g, part_b = _toom_cook(m, len(taps))
+        for i, row in enumerate(places):
+            for k in range(m):
+                a[k][row] = part_a[k][i]
+            for t, tap in enumerate(taps):
+                g[row][tap] = part_g[i][t]
+            for j, column in enumerate(places):
+                b[row][column] = part_b[i][j]
+    return _floats(a), _floats(g), _floats(b)
+
+
+def _toom_cook(m: int, r: int) -> tuple[Exact, Exact, Exact]:
+    """(Aᵀ (m, n), G (n, r), Bᵀ (n, n)) at stride 1, n = m + r − 1, with the point at infinity last."""
+    n = m + r - 1
+    if r == 1:
+        one = [[Fraction(int(i == j)) for j in range(n)] for i in range(n)]
+        return one, [[Fraction(1)] for _ in range(n)], one
+    points = POINTS[n]
     a = [[p ** i for p in points] + [Fraction(int(i == m - 1))] for i in range(m)]
-    g, b = [], []
+    g, b = Exact(), Exact()
     for p in points:
         others = [q for q in points if q != p]
         scale = Fraction(1)
         for q in others:
             scale *= p - q
-        g.append([p ** k / scale for k in range(3)])
+        g.append([p ** k / scale for k in range(r)])
         b.append(_polynomial(others) + [Fraction(0)])
-    g.append([Fraction(0), Fraction(0), Fraction(1)])
+    g.append([Fraction(int(k == r - 1)) for k in range(r)])
     b.append(_polynomial(points))
-    assert len(b) == n
-    return _floats(a), _floats(g), _floats(b)
+    return a, g, b
 
 
 def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
@@ -48,11 +86,12 @@ def _floats(rows: Sequence[Sequence[Fraction]]) -> Matrix:
     return tuple(tuple(float(x) for x in row) for row in rows)
 
 
-def transform_filters(w: np.ndarray, m: int) -> np.ndarray:
-    """w (K, C, 3, 3) → U (n·n, C, K) = G·w·Gᵀ, computed in float64 and rounded once."""
-    g = np.array(matrices(m)[1])
-    u = np.einsum("ak,ockl,bl->abco", g, w.astype(np.float64), g, optimize=True)
-    return u.reshape(-1, *u.shape[2:]).astype(w.dtype)
+def transform_filters(w: np.ndarray, m: int, s: int, groups: int) -> np.ndarray:
+    """w (K, C / groups, r, r) → U (n·n·groups, C / groups, K / groups) = G·w·Gᵀ, computed in float64, rounded once."""
+    k, c, r, _ = w.shape
+    g = np.array(matrices(m, r, s)[1])
+    u = np.einsum("ak,hockl,bl->abhco", g, w.reshape(groups, k // groups, c, r, r).astype(np.float64), g, optimize=True)
+    return u.reshape(-1, c, k // groups).astype(w.dtype)
 
 
 def apply(f: Function, type_: str, matrix: Matrix, xs: Sequence[str]) -> list[str]:

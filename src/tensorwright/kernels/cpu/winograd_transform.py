@@ -11,19 +11,22 @@ from ...targets import CpuSpec
 from ..llvm import Dims, Function, vector
 from ..problem import Operand
 from .epilogue import apply_epilogue, load, store
-from .winograd_matrices import apply, matrices
+from .winograd_matrices import Matrix, apply, inputs_of, matrices
 
 
 @dataclass(frozen=True)
 class Tiling:
     """Geometry of a convolution cut into tiles of m × m outputs.
 
+    window, stride             of the filter, in both directions
     row_v, row_m               elements from one tile to the next in V (frequency, tile, channel) and in M
     frequency_v, frequency_m   elements from one frequency to the next
     even      both output sizes are multiples of m: no tile is cut
     """
 
     m: int
+    window: int
+    stride: int
     x: Operand
     y: Operand
     bias: Operand | None
@@ -39,7 +42,12 @@ class Tiling:
 
     @property
     def n(self) -> int:
-        return self.m + 2
+        """Inputs of a tile and frequencies, in one direction."""
+        return inputs_of(self.m, self.window, self.stride)
+
+    @property
+    def matrices(self) -> tuple[Matrix, Matrix, Matrix]:
+        return matrices(self.m, self.window, self.stride)
 
 
 def input_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: list[Dim]) -> Function:
@@ -51,7 +59,7 @@ def input_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: list
     f = Function(f"{symbol}_in{'_edge' if edge else ''}", linkage="internal", attributes="nounwind noinline", x="ptr",
                  v="ptr", first="i64", last="i64", rows="i64", columns="i64", dims="ptr")
     d, n, lanes = Dims(f, order), t.n, cpu.lanes
-    type_, bt = vector("float", lanes), matrices(t.m)[2]
+    type_, bt = vector("float", lanes), t.matrices[2]
     rows, columns = ([f.mul(f.minimum(i, f.sub(limit, 1)) if edge else i, d(stride * 4)) for i in range(n)]
                      for limit, stride in (("%rows", t.x.strides[2]), ("%columns", t.x.strides[3])))
 
@@ -80,7 +88,7 @@ def output_function(t: Tiling, edge: bool, cpu: CpuSpec, symbol: str, order: lis
                  y="ptr", bias="ptr", first="i64", last="i64", rows="i64", columns="i64", dims="ptr",
                  **{f"e{i}": "ptr" for i in range(len(t.extras))})
     d, n, lanes = Dims(f, order), t.n, cpu.lanes
-    type_, at_ = vector("float", lanes), matrices(t.m)[0]
+    type_, at_ = vector("float", lanes), t.matrices[0]
     exists = {(i, j): f.op("and", "i1", f.set(f"icmp slt i64 {i}, %rows"), f.set(f"icmp slt i64 {j}, %columns"))
               for i in range(t.m) for j in range(t.m)} if edge else {}
 
