@@ -15,15 +15,12 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-# Functions with the name of the module they are in: bound now, for importing the module later would hide them.
-from .check import check
-from .edit import edit
-
 #: Public name → the module that defines it.
 _HOME = {
     "Model": "model", "load": "storage", "save": "storage",
-    "infer": "check", "problem": "check",
-    "editing": "edit", "settle_later": "edit",
+    "check": "check", "infer": "check", "problem": "check",
+    "edit": "edit", "editing": "edit", "settle_later": "edit",
+    "append": "merge", "merge": "merge", "prepend": "merge",
     "get_weight": "structure.weights", "set_weight": "structure.weights", "weights": "structure.weights",
     "delete_attribute": "structure.attributes", "get_attribute": "structure.attributes",
     "get_attributes": "structure.attributes", "set_attribute": "structure.attributes",
@@ -45,16 +42,17 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from .check import infer, problem
+    from .check import check, infer, problem
     from .clean import clean_names
     from .duplicates import deduplicate, merge_duplicates, merge_initialisers
-    from .edit import editing, settle_later
+    from .edit import edit, editing, settle_later
     from .fold import Folded, fold
     from .look.cost import Costs, costs
     from .look.memory import Memory, memory
     from .look.nodes import describe
     from .look.overview import Overview, overview
     from .look.statistics import Statistics, statistics
+    from .merge import append, merge, prepend
     from .model import Model
     from .noops import merge_transposes, remove_casts, remove_identity, remove_reshapes, remove_slices
     from .reshapes import constant_shapes
@@ -66,13 +64,14 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Removed", "Simplified", "Statistics", "check",
+__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Removed", "Simplified", "Statistics", "append", "check",
            "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute", "describe",
            "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes", "get_weight", "infer", "load",
-           "memory", "merge_duplicates", "merge_initialisers", "merge_transposes", "overview", "problem", "producers",
-           "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes", "remove_slices", "remove_unused",
-           "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save", "set_attribute",
-           "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
+           "memory", "merge", "merge_duplicates", "merge_initialisers", "merge_transposes", "overview", "prepend",
+           "problem", "producers", "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes",
+           "remove_slices", "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor",
+           "rename_tensors", "save", "set_attribute", "set_weight", "settle_later", "simplify", "statistics",
+           "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:
