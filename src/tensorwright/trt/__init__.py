@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .. import __version__
 from . import enums as _enums
+from . import layers as _layers
 from .builder import Builder
 from .callbacks import IOutputAllocator, IProfiler, IProgressMonitor, Profiler, Stream
 from .config import IBuilderConfig, IOptimizationProfile, ITimingCache
@@ -40,37 +41,7 @@ from .foundation import (
 )
 from .inspector import EngineInspector
 from .layer import ILayer
-from .layers import (
-    IActivationLayer,
-    ICastLayer,
-    IConcatenationLayer,
-    IConstantLayer,
-    IConvolutionLayer,
-    ICumulativeLayer,
-    IDeconvolutionLayer,
-    IElementWiseLayer,
-    IFullyConnectedLayer,
-    IGatherLayer,
-    IIdentityLayer,
-    IMatrixMultiplyLayer,
-    INormalizationLayer,
-    IPaddingLayer,
-    IParametricReLULayer,
-    IPoolingLayer,
-    IReduceLayer,
-    IResizeLayer,
-    IScaleLayer,
-    IScatterLayer,
-    ISelectLayer,
-    IShapeLayer,
-    IShuffleLayer,
-    ISliceLayer,
-    ISoftMaxLayer,
-    ISqueezeLayer,
-    ITopKLayer,
-    IUnaryLayer,
-    IUnsqueezeLayer,
-)
+from .layers import *  # noqa: F403
 from .logger import ILogger, Logger
 from .network import INetworkDefinition
 from .parser import OnnxParser, ParserError
@@ -84,6 +55,7 @@ def init_libnvinfer_plugins(logger: ILogger | None, namespace: str) -> bool:  # 
 
 __all__ = [
     *_enums.__all__,
+    *_layers.__all__,
     "Builder",
     "Dims",
     "Dims2",
@@ -91,48 +63,19 @@ __all__ = [
     "Dims4",
     "DimsHW",
     "EngineInspector",
-    "IActivationLayer",
     "IBuilderConfig",
-    "ICastLayer",
-    "IConcatenationLayer",
-    "IConstantLayer",
-    "IConvolutionLayer",
     "ICudaEngine",
-    "ICumulativeLayer",
-    "IDeconvolutionLayer",
-    "IElementWiseLayer",
     "IExecutionContext",
-    "IFullyConnectedLayer",
-    "IGatherLayer",
     "IHostMemory",
-    "IIdentityLayer",
     "ILayer",
     "ILogger",
-    "IMatrixMultiplyLayer",
     "INetworkDefinition",
-    "INormalizationLayer",
     "IOptimizationProfile",
     "IOutputAllocator",
-    "IPaddingLayer",
-    "IParametricReLULayer",
-    "IPoolingLayer",
     "IProfiler",
     "IProgressMonitor",
-    "IReduceLayer",
-    "IResizeLayer",
-    "IScaleLayer",
-    "IScatterLayer",
-    "ISelectLayer",
-    "IShapeLayer",
-    "IShuffleLayer",
-    "ISliceLayer",
-    "ISoftMaxLayer",
-    "ISqueezeLayer",
     "ITensor",
     "ITimingCache",
-    "ITopKLayer",
-    "IUnaryLayer",
-    "IUnsqueezeLayer",
     "Logger",
     "OnnxParser",
     "ParserError",

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dims import Dim, substitute
+from ..dims import Expr as Expr_
 from ..dtypes import DType
-from ..errors import ShapeError
+from ..errors import ShapeError, UnsupportedError
+from ..importer.append import append, value_of
+from ..importer.values import Value
 from ..ir import NetworkEditor, Op, TensorType
 from ..ir.op import map_dims
 from ..ops import Pointwise
@@ -25,6 +28,8 @@ from .foundation import Closed, numbers, ours
 from .tensor import ITensor
 
 if TYPE_CHECKING:
+    import onnx
+
     from .network import INetworkDefinition
 
 
@@ -65,6 +70,8 @@ class Lowering:
     def __init__(self, name: str) -> None:
         self.editor = NetworkEditor(name)
         self.values: dict[int, str] = {}
+        self.written: set[int] = set()                    # layers, by id
+        self.known: dict[str, Value] = {}                 # values that are known functions of the input shapes
         self.renamed: dict[str, Dim] = {}                 # symbol → its new meaning, for layers of a parsed model
 
     def type(self, value: str) -> TensorType:
@@ -75,6 +82,20 @@ class Lowering:
 
     def constant(self, array: np.ndarray, hint: str) -> str:
         return self.editor.constant(array, hint)
+
+    def value(self, name: str) -> Value:
+        """A value as the importer sees it: with its content, where that is a constant or known from the shapes."""
+        return self.known.get(name) or value_of(self.editor, name)
+
+    def sizes(self, values: Sequence[str | None], index: int, layer: str) -> tuple[Dim, ...] | None:
+        """The sizes that a layer's input gives; None when there is none. UnsupportedError when data decide them."""
+        if index >= len(values) or values[index] is None:
+            return None
+        content = self.value(str(values[index])).content
+        if content is None:
+            raise UnsupportedError(f"layer {layer!r}: its input {index} gives sizes that depend on data",
+                                   try_="compute them from shapes (IShapeLayer) and constants")
+        return tuple(d if isinstance(d, Expr_) else int(d) for d in content.reshape(-1))
 
 
 class ILayer(Closed):
@@ -212,6 +233,8 @@ class ILayer(Closed):
             made = to.editor.add(self._record.bind(to.renamed), *values, name=self._name, outputs=names, types=types,
                                  origin=self._params.get("origin", ()))
             results = [made] if isinstance(made, str) else list(made)
+        elif any(v is not None and v in to.known for v in values) and (nodes := self._shape_nodes(to, values)):
+            results = self._appended(to, values, nodes)
         else:
             results = self._lower(to, values)
         for i, dtype in self._output_types.items():
@@ -224,6 +247,18 @@ class ILayer(Closed):
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         """The layer as records; returns the names of the output values, the last records named by `_names`."""
         raise NotImplementedError(type(self).__name__)
+
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[onnx.NodeProto]:
+        """The layer as ONNX nodes, for operands that are sizes: what depends on shapes alone is computed before
+        anything runs. x0, x1, ... and y0 stand for inputs and output; none: the layer does nothing of the kind."""
+        return []
+
+    def _appended(self, to: Lowering, values: list[Any], nodes: list[onnx.NodeProto]) -> list[str]:
+        """Append the records of ONNX nodes that read x0, x1, ... and write y0, y1, ..."""
+        operands = {f"x{i}": to.value(v) for i, v in enumerate(values) if v is not None}
+        results = append(to.editor, nodes, operands, {f"y{i}": n for i, n in enumerate(self._names(to))}, self.name)
+        to.known.update({str(v.name): v for v in results if v.content is not None})
+        return [str(v.name) for v in results]
 
     def _names(self, to: Lowering) -> list[str]:
         """Value names of the outputs: the tensors' own where free, and where no conversion follows."""

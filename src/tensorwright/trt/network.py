@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..dims import Dim, identifier, symbol
 from ..errors import BuildError, TensorwrightError
 from ..ir import Network, TensorType, ValueType
-from .enums import (
-    ActivationType,
-    CumulativeOperation,
-    DataType,
-    ElementWiseOperation,
-    GatherMode,
-    MatrixOperation,
-    NetworkDefinitionCreationFlag,
-    PoolingType,
-    ReduceOperation,
-    ScaleMode,
-    ScatterMode,
-    TopKOperation,
-    UnaryOperation,
-)
+from .enums import DataType, NetworkDefinitionCreationFlag
 from .enums.choice import members
-from .foundation import Closed, Dims, Shape, ours
+from .foundation import Dims, Shape, ours
 from .layer import ILayer, Lowering
-from .layers import (
-    IActivationLayer,
-    ICastLayer,
-    IConcatenationLayer,
-    IConstantLayer,
-    IConvolutionLayer,
-    ICumulativeLayer,
-    IDeconvolutionLayer,
-    IElementWiseLayer,
-    IFullyConnectedLayer,
-    IGatherLayer,
-    IIdentityLayer,
-    IMatrixMultiplyLayer,
-    INormalizationLayer,
-    IPaddingLayer,
-    IParametricReLULayer,
-    IPoolingLayer,
-    IReduceLayer,
-    IResizeLayer,
-    IScaleLayer,
-    IScatterLayer,
-    ISelectLayer,
-    IShapeLayer,
-    IShuffleLayer,
-    ISliceLayer,
-    ISoftMaxLayer,
-    ISqueezeLayer,
-    ITopKLayer,
-    IUnaryLayer,
-    IUnsqueezeLayer,
-)
+from .layers import IConstantLayer
 from .logger import ILogger, say
+from .network_layers import NetworkLayers
 from .tensor import ITensor, tensors
 
 if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(Closed):
+class INetworkDefinition(NetworkLayers):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     Batch is explicit: every dimension of an input is in its shape, -1 for those that vary.
@@ -175,116 +132,6 @@ class INetworkDefinition(Closed):
         self.unmark_output(tensor)
         self._changed()
 
-    # ---- layers
-
-    def add_constant(self, shape: Shape, weights: Any) -> IConstantLayer | None:
-        return self._add(IConstantLayer, [], shape=shape, weights=weights)
-
-    def add_convolution_nd(self, input: ITensor, num_output_maps: int, kernel_shape: Shape, kernel: Any,
-                           bias: Any = None) -> IConvolutionLayer | None:
-        return self._add(IConvolutionLayer, [input], num_output_maps=num_output_maps, kernel_size_nd=kernel_shape,
-                         kernel=kernel, bias=bias)
-
-    def add_deconvolution_nd(self, input: ITensor, num_output_maps: int, kernel_shape: Shape, kernel: Any,
-                             bias: Any = None) -> IDeconvolutionLayer | None:
-        return self._add(IDeconvolutionLayer, [input], num_output_maps=num_output_maps, kernel_size_nd=kernel_shape,
-                         kernel=kernel, bias=bias)
-
-    def add_pooling_nd(self, input: ITensor, type: PoolingType, window_size: Shape) -> IPoolingLayer | None:
-        return self._add(IPoolingLayer, [input], type=type, window_size_nd=window_size)
-
-    def add_activation(self, input: ITensor, type: ActivationType) -> IActivationLayer | None:
-        return self._add(IActivationLayer, [input], type=type)
-
-    def add_elementwise(self, input1: ITensor, input2: ITensor, op: ElementWiseOperation) -> IElementWiseLayer | None:
-        return self._add(IElementWiseLayer, [input1, input2], op=op)
-
-    def add_unary(self, input: ITensor, op: UnaryOperation) -> IUnaryLayer | None:
-        return self._add(IUnaryLayer, [input], op=op)
-
-    def add_scale(self, input: ITensor, mode: ScaleMode, shift: Any = None, scale: Any = None,
-                  power: Any = None) -> IScaleLayer | None:
-        return self._add(IScaleLayer, [input], mode=mode, shift=shift, scale=scale, power=power)
-
-    def add_scale_nd(self, input: ITensor, mode: ScaleMode, shift: Any = None, scale: Any = None, power: Any = None,
-                     channel_axis: int | None = None) -> IScaleLayer | None:
-        return self._add(IScaleLayer, [input], mode=mode, shift=shift, scale=scale, power=power,
-                         channel_axis=channel_axis)
-
-    def add_parametric_relu(self, input: ITensor, slopes: ITensor) -> IParametricReLULayer | None:
-        return self._add(IParametricReLULayer, [input, slopes])
-
-    def add_select(self, condition: ITensor, then_input: ITensor, else_input: ITensor) -> ISelectLayer | None:
-        return self._add(ISelectLayer, [condition, then_input, else_input])
-
-    def add_identity(self, input: ITensor) -> IIdentityLayer | None:
-        return self._add(IIdentityLayer, [input])
-
-    def add_cast(self, input: ITensor, to_type: DataType) -> ICastLayer | None:
-        return self._add(ICastLayer, [input], to_type=to_type)
-
-    def add_matrix_multiply(self, input0: ITensor, op0: MatrixOperation, input1: ITensor,
-                            op1: MatrixOperation) -> IMatrixMultiplyLayer | None:
-        return self._add(IMatrixMultiplyLayer, [input0, input1], op0=op0, op1=op1)
-
-    def add_fully_connected(self, input: ITensor, num_outputs: int, kernel: Any,
-                            bias: Any = None) -> IFullyConnectedLayer | None:
-        return self._add(IFullyConnectedLayer, [input], num_output_channels=num_outputs, kernel=kernel, bias=bias)
-
-    def add_softmax(self, input: ITensor) -> ISoftMaxLayer | None:
-        return self._add(ISoftMaxLayer, [input])
-
-    def add_reduce(self, input: ITensor, op: ReduceOperation, axes: int, keep_dims: bool) -> IReduceLayer | None:
-        return self._add(IReduceLayer, [input], op=op, axes=axes, keep_dims=keep_dims)
-
-    def add_topk(self, input: ITensor, op: TopKOperation, k: int, axes: int) -> ITopKLayer | None:
-        return self._add(ITopKLayer, [input], outputs=2, op=op, k=k, axes=axes)
-
-    def add_normalization(self, input: ITensor, scale: ITensor, bias: ITensor,
-                          axesMask: int) -> INormalizationLayer | None:
-        return self._add(INormalizationLayer, [input, scale, bias], axes=axesMask)
-
-    def add_normalization_v2(self, input: ITensor, scale: ITensor, bias: ITensor,
-                             axesMask: int) -> INormalizationLayer | None:
-        return self._add(INormalizationLayer, [input, scale, bias], axes=axesMask, _per_channel=True)
-
-    def add_cumulative(self, input: ITensor, axis: ITensor, op: CumulativeOperation, exclusive: bool,
-                       reverse: bool) -> ICumulativeLayer | None:
-        return self._add(ICumulativeLayer, [input, axis], op=op, exclusive=exclusive, reverse=reverse)
-
-    def add_concatenation(self, inputs: Sequence[ITensor]) -> IConcatenationLayer | None:
-        return self._add(IConcatenationLayer, list(inputs))
-
-    def add_shuffle(self, input: ITensor) -> IShuffleLayer | None:
-        return self._add(IShuffleLayer, [input])
-
-    def add_slice(self, input: ITensor, start: Shape, shape: Shape, stride: Shape) -> ISliceLayer | None:
-        return self._add(ISliceLayer, [input], start=start, shape=shape, stride=stride)
-
-    def add_padding_nd(self, input: ITensor, pre_padding: Shape, post_padding: Shape) -> IPaddingLayer | None:
-        return self._add(IPaddingLayer, [input], pre_padding_nd=pre_padding, post_padding_nd=post_padding)
-
-    def add_squeeze(self, input: ITensor, axes: ITensor) -> ISqueezeLayer | None:
-        return self._add(ISqueezeLayer, [input, axes])
-
-    def add_unsqueeze(self, input: ITensor, axes: ITensor) -> IUnsqueezeLayer | None:
-        return self._add(IUnsqueezeLayer, [input, axes])
-
-    def add_gather(self, input: ITensor, indices: ITensor, axis: int) -> IGatherLayer | None:
-        return self._add(IGatherLayer, [input, indices], axis=axis)
-
-    def add_gather_v2(self, input: ITensor, indices: ITensor, mode: GatherMode) -> IGatherLayer | None:
-        return self._add(IGatherLayer, [input, indices], mode=mode)
-
-    def add_scatter(self, data: ITensor, indices: ITensor, updates: ITensor, mode: ScatterMode) -> IScatterLayer | None:
-        return self._add(IScatterLayer, [data, indices, updates], mode=mode)
-
-    def add_resize(self, input: ITensor) -> IResizeLayer | None:
-        return self._add(IResizeLayer, [input])
-
-    def add_shape(self, input: ITensor) -> IShapeLayer | None:
-        return self._add(IShapeLayer, [input])
-
     # ---- behind the scenes
 
     def _add(self, kind: Any, inputs: list[Any], outputs: int = 1, **params: Any) -> Any:
@@ -326,16 +173,33 @@ class INetworkDefinition(Closed):
                 self._lowering.values[id(tensor)] = self._lowering.editor.input(tensor.name, tensor._given)
             for tensor, array in self._constants:
                 self._lowering.values[id(tensor)] = self._lowering.constant(array, tensor.name)
-        while self._written < len(self._layers):
-            layer = self._layers[self._written]
+        for layer in self._layers[self._written :]:
             self._written += 1
+            self._write(layer, self._lowering)
+        return self._lowering
+
+    def _write(self, last: ILayer, to: Lowering) -> None:
+        """The records of a layer, after those of layers added later that it reads (ILayer.set_input)."""
+        waiting: list[ILayer] = [last]
+        seen: set[int] = set()
+        while waiting:
+            layer = waiting[-1]
+            before = [t._producer for t in layer._inputs if t is not None and t._producer is not None
+                      and id(t._producer) not in to.written and id(t._producer) not in seen]
+            if before and id(layer) not in to.written:
+                seen.update(map(id, before))
+                waiting += before
+                continue
+            waiting.pop()
+            if id(layer) in to.written:
+                continue
+            to.written.add(id(layer))
             try:
-                layer._write(self._lowering)
+                layer._write(to)
             except TensorwrightError as error:
                 self._failures.append(error.located(f"layer {layer.name!r}"))
             except ValueError as error:
                 self._failures.append(BuildError(str(error), at=f"layer {layer.name!r}"))
-        return self._lowering
 
     def _renamed(self) -> dict[str, Dim]:
         """Symbols that parsed layers use → what they are now, where a script gave an input another shape."""

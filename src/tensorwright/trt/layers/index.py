@@ -17,6 +17,7 @@ from ..enums import (
     ScatterMode,
 )
 from ..layer import ILayer, Lowering, Param
+from .nodes import node
 from .window import sizes
 
 
@@ -27,6 +28,10 @@ class IGatherLayer(ILayer):
     axis = Param(0, int)
     mode = Param(GatherMode.DEFAULT)
     num_elementwise_dims = Param(0, int)
+
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        plain = self.mode == GatherMode.DEFAULT and not self.num_elementwise_dims
+        return [node("Gather", "x0 x1", axis=self.axis)] if plain else []
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         axis = self.axis % max(to.type(values[0]).rank, 1)
@@ -62,9 +67,10 @@ _ROUNDING = {ResizeRoundMode.HALF_UP: "round_prefer_ceil", ResizeRoundMode.HALF_
 
 
 class IResizeLayer(ILayer):
-    """Resampling to `shape`, or by `scales` (output size ⌊size · scale⌋)."""
+    """Resampling to `shape`, or by `scales` (output size ⌊size · scale⌋), or to the sizes that input 1 gives."""
 
     _layer_type = LayerType.RESIZE
+    _optional_inputs = 1
     shape = Param(None, sizes)
     scales = Param((), list)
     resize_mode = Param(InterpolationMode.NEAREST)
@@ -74,10 +80,23 @@ class IResizeLayer(ILayer):
     exclude_outside = Param(False, bool)
     cubic_coeff = Param(-0.75, float)
 
+    @property
+    def align_corners(self) -> bool:
+        """coordinate_transformation ALIGN_CORNERS, as generations 6 and 7 say it."""
+        return self.coordinate_transformation == ResizeCoordinateTransformation.ALIGN_CORNERS
+
+    @align_corners.setter
+    def align_corners(self, value: bool) -> None:
+        kinds = ResizeCoordinateTransformation
+        self.coordinate_transformation = kinds.ALIGN_CORNERS if value else kinds.ASYMMETRIC
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         x = to.type(values[0])
         scales = tuple(float(s) for s in self.scales) or None
-        if scales is not None:
+        given = to.sizes(values, 1, self.name)
+        if given is not None:
+            shape, scales = given, None
+        elif scales is not None:
             if len(scales) != x.rank:
                 raise ShapeError(f"{len(scales)} scales for {x.rank} dimensions", x=x)
             shape = tuple(scaled(d, s) for d, s in zip(x.shape, scales, strict=True))

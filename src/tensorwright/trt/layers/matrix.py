@@ -19,6 +19,23 @@ class IMatrixMultiplyLayer(ILayer):
     op0 = Param(MatrixOperation.NONE)
     op1 = Param(MatrixOperation.NONE)
 
+    @property
+    def transpose0(self) -> bool:
+        """op0 is TRANSPOSE, as generations up to 7 say it."""
+        return bool(self.op0 == MatrixOperation.TRANSPOSE)
+
+    @transpose0.setter
+    def transpose0(self, value: bool) -> None:
+        self.op0 = MatrixOperation.TRANSPOSE if value else MatrixOperation.NONE
+
+    @property
+    def transpose1(self) -> bool:
+        return bool(self.op1 == MatrixOperation.TRANSPOSE)
+
+    @transpose1.setter
+    def transpose1(self, value: bool) -> None:
+        self.op1 = MatrixOperation.TRANSPOSE if value else MatrixOperation.NONE
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         types = [to.type(v) for v in values]
         leading = [t.rank - (1 if op == MatrixOperation.VECTOR else 2)

@@ -8,12 +8,14 @@ import numpy as np
 
 from ...dims import Dim, floordiv, product
 from ...errors import ShapeError, UnsupportedError
+from ...importer.values import Value
 from ...ops import Concat, Pad, Pointwise, Reshape, ShapeVector, Slice, Transpose
 from ...ops.expr import In
-from ..enums import LayerType, SampleMode
+from ..enums import DataType, LayerType, SampleMode
 from ..foundation import Permutation
 from ..layer import ILayer, Lowering, Param, WeightsParam
-from .window import sizes
+from .nodes import constant, node, onnx_type
+from .window import flat, sizes
 
 
 def order(value: Any) -> Permutation:
@@ -21,9 +23,11 @@ def order(value: Any) -> Permutation:
 
 
 class IShuffleLayer(ILayer):
-    """Transpose, reshape, transpose. In reshape_dims 0 keeps the input's size and one -1 is inferred."""
+    """Transpose, reshape, transpose. In reshape_dims 0 keeps the input's size and one -1 is inferred. Input 1 gives
+    reshape_dims as a vector of sizes."""
 
     _layer_type = LayerType.SHUFFLE
+    _optional_inputs = 1
     first_transpose = Param(None, order)
     reshape_dims = Param(None, sizes)
     second_transpose = Param(None, order)
@@ -33,8 +37,10 @@ class IShuffleLayer(ILayer):
         value = values[0]
         if self.first_transpose is not None:
             value = self._also(to, Transpose(self._perm(self.first_transpose, to.type(value).rank)), value)
-        if self.reshape_dims is not None:
-            value = self._also(to, Reshape(self._shape(to.type(value).shape)), value)
+        wanted = to.sizes(values, 1, self.name)
+        wanted = self.reshape_dims if wanted is None else wanted
+        if wanted is not None:
+            value = self._also(to, Reshape(self._shape(to.type(value).shape, tuple(wanted))), value)
         t = to.type(value)
         if self.second_transpose is not None:
             return self._last(to, Transpose(self._perm(self.second_transpose, t.rank)), value)
@@ -47,30 +53,38 @@ class IShuffleLayer(ILayer):
             raise ShapeError(f"{perm} is not an order of {rank} axes")
         return perm
 
-    def _shape(self, x: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        if self.first_transpose is not None or self.second_transpose is not None or len(values) > 1:
+            return []
+        return [constant("shape", list(self.reshape_dims or (-1,)), np.int64), node("Reshape", "x0 shape")]
+
+    def _shape(self, x: tuple[Dim, ...], given: tuple[Dim, ...]) -> tuple[Dim, ...]:
         wanted: list[Dim] = []
-        for i, d in enumerate(self.reshape_dims):
-            if d == 0 and self.zero_is_placeholder:
+        for i, d in enumerate(given):
+            if isinstance(d, int) and d == 0 and self.zero_is_placeholder:
                 if i >= len(x):
-                    raise ShapeError(f"reshape_dims {self.reshape_dims}: there is no input axis {i} to copy")
+                    raise ShapeError(f"reshape_dims {given}: there is no input axis {i} to copy")
                 wanted.append(x[i])
             else:
                 wanted.append(d)
         unknown = [i for i, d in enumerate(wanted) if isinstance(d, int) and d == -1]
         if len(unknown) > 1:
-            raise ShapeError(f"reshape_dims {self.reshape_dims} has more than one -1")
+            raise ShapeError(f"reshape_dims {given} has more than one -1")
         if unknown:
             known = product(d for i, d in enumerate(wanted) if i != unknown[0])
             if isinstance(known, int) and known == 0:
-                raise ShapeError(f"reshape_dims {self.reshape_dims}: -1 cannot be inferred beside 0")
+                raise ShapeError(f"reshape_dims {given}: -1 cannot be inferred beside 0")
             wanted[unknown[0]] = floordiv(product(x), known)
         return tuple(wanted)
 
 
 class ISliceLayer(ILayer):
-    """x[start + i · stride], `shape` elements along each axis, which must lie inside x."""
+    """x[start + i · stride], `shape` elements along each axis, which must lie inside x. Inputs 1, 2 and 3 give start,
+    shape and stride as vectors of sizes; `axes`, when set, are those that the three speak of."""
 
     _layer_type = LayerType.SLICE
+    _optional_inputs = 5
+    axes = Param(None)
     start = Param((), sizes)
     shape = Param((), sizes)
     stride = Param((), sizes)
@@ -79,7 +93,29 @@ class ISliceLayer(ILayer):
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         if self.mode != SampleMode.STRICT_BOUNDS:
             raise UnsupportedError(f"slices with {self.mode} are not in this version", try_="SampleMode.STRICT_BOUNDS")
-        return self._last(to, Slice(tuple(self.start), tuple(self.shape), tuple(self.stride)), values[0])
+        if any(v is not None for v in values[4:]):
+            raise UnsupportedError(f"layer {self.name!r}: fill values and axes as inputs are not in this version")
+        x = to.type(values[0])
+        given = [g if (g := to.sizes(values, i + 1, self.name)) is not None else tuple(own)
+                 for i, own in enumerate((self.start, self.shape, self.stride))]
+        if self.axes is not None:
+            axes = [int(a) % x.rank for a in self.axes]
+            whole = ((0,) * x.rank, x.shape, (1,) * x.rank)
+            given = [tuple(part[axes.index(i)] if i in axes else every[i] for i in range(x.rank))
+                     for part, every in zip(given, whole, strict=True)]
+        start, shape, stride = given
+        if not all(isinstance(s, int) for s in stride):
+            raise UnsupportedError(f"layer {self.name!r}: a stride that only run time knows is not in this version")
+        return self._last(to, Slice(start, shape, stride), values[0])   # type: ignore[arg-type]
+
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        if values[0] not in to.known or len(values) > 1 or len(self.start) != 1:
+            return []
+        (start,), (size,), (stride,) = self.start, self.shape, self.stride
+        stop = start + size * stride
+        return [constant("start", [start], np.int64), constant("stop", [stop if stop >= 0 else -(1 << 31)], np.int64),
+                constant("axes", [0], np.int64), constant("step", [stride], np.int64),
+                node("Slice", "x0 start stop axes step")]
 
 
 class IPaddingLayer(ILayer):
@@ -88,6 +124,8 @@ class IPaddingLayer(ILayer):
     _layer_type = LayerType.PADDING
     pre_padding_nd = Param((), sizes)
     post_padding_nd = Param((), sizes)
+    pre_padding = flat("pre_padding_nd")
+    post_padding = flat("post_padding_nd")
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         x = to.type(values[0])
@@ -103,6 +141,11 @@ class IConcatenationLayer(ILayer):
     _layer_type = LayerType.CONCATENATION
     axis = Param(None)
 
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        rank = to.type(values[0]).rank
+        axis = max(0, rank - 3) if self.axis is None else self.axis % rank
+        return [node("Concat", " ".join(f"x{i}" for i in range(len(values))), axis=axis)]
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         rank = to.type(values[0]).rank
         return self._last(to, Concat(max(0, rank - 3) if self.axis is None else self.axis % rank), *values)
@@ -110,6 +153,10 @@ class IConcatenationLayer(ILayer):
 
 class _Axes(ILayer):
     """Axes come as input 1, a constant vector."""
+
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        return [node("Cast", "x1", "axes", to=onnx_type(DataType.INT64)),
+                node("Squeeze" if isinstance(self, ISqueezeLayer) else "Unsqueeze", "x0 axes")]
 
     def _axes(self, rank: int) -> list[int]:
         producer = self._inputs[1]._producer if self._inputs[1] is not None else None
@@ -158,11 +205,19 @@ class IConstantLayer(ILayer):
 
 
 class IShapeLayer(ILayer):
-    """The sizes of the input as an int64 vector."""
+    """The sizes of the input as a vector: int64, in generations up to 8 int32."""
 
     _layer_type = LayerType.SHAPE
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        return self._last(to, ShapeVector(to.type(values[0]).shape))
+        shape = to.type(values[0]).shape
+        if 0 < self._number < 10:
+            return self._appended(to, values, [node("Shape", "x0", "n"),
+                                               node("Cast", "n", to=onnx_type(DataType.INT32))])
+        made = self._last(to, ShapeVector(shape))
+        dims = np.empty(len(shape), object)
+        dims[:] = shape
+        to.known[made[0]] = Value(to.editor.types[made[0]], made[0], None, dims, made[0])
+        return made
 
 

@@ -14,6 +14,7 @@ from ...ops.expr import Apply, Const, Expr, In
 from ..enums import ActivationType, DataType, ElementWiseOperation, LayerType, ScaleMode, UnaryOperation
 from ..foundation import ours
 from ..layer import ILayer, Lowering, Param, WeightsParam, number, pointwise
+from .nodes import node, onnx_type
 
 A, E, U = ActivationType, ElementWiseOperation, UnaryOperation
 
@@ -88,12 +89,17 @@ class IElementWiseLayer(ILayer):
     _layer_type = LayerType.ELEMENTWISE
     op = Param(ElementWiseOperation.SUM)
 
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        names = {E.SUM: "Add", E.PROD: "Mul", E.MAX: "Max", E.MIN: "Min", E.SUB: "Sub", E.DIV: "Div",
+                 E.FLOOR_DIV: "Div", E.EQUAL: "Equal", E.GREATER: "Greater", E.LESS: "Less"}
+        return [node(names[self.op], "x0 x1")] if self.op in names else []
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         a, b = to.type(values[0]), to.type(values[1])
         if a.rank != b.rank:
             raise ShapeError(f"operands have {a.rank} and {b.rank} dimensions, they must have equally many", a=a, b=b)
         x, y = _X(In(0, a.dtype)), _X(In(1, b.dtype))
-        if self.op is E.FLOOR_DIV:
+        if self.op == E.FLOOR_DIV:
             quotient = ((x.fn("sub", x.fn("mod", y))) / y if a.dtype.is_int else (x / y).fn("floor"))
             return self._last(to, Pointwise(quotient.e), *values)
         compares = self.op in (E.EQUAL, E.GREATER, E.LESS)
@@ -161,6 +167,9 @@ class ISelectLayer(ILayer):
 
     _layer_type = LayerType.SELECT
 
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        return [node("Where", "x0 x1 x2")]
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         c, a, b = (to.type(v) for v in values)
         if not c.rank == a.rank == b.rank:
@@ -173,6 +182,9 @@ class IIdentityLayer(ILayer):
 
     _layer_type = LayerType.IDENTITY
 
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        return [node("Identity", "x0")]
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         return self._last(to, Pointwise(In(0, to.type(values[0]).dtype)), values[0])
 
@@ -182,6 +194,9 @@ class ICastLayer(ILayer):
 
     _layer_type = LayerType.CAST
     to_type = Param(DataType.FLOAT)
+
+    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
+        return [node("Cast", "x0", to=onnx_type(self.to_type))]
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         t = to.type(values[0]).dtype

@@ -9,7 +9,8 @@ from ...dtypes import DType
 from ...errors import ShapeError, UnsupportedError
 from ...ops import CumSum, Normalize, Pointwise, Reduce, Reshape, Softmax, TopK
 from ...ops.expr import Apply, In
-from ..enums import CumulativeOperation, LayerType, ReduceOperation, TopKOperation
+from ..enums import CumulativeOperation, DataType, LayerType, ReduceOperation, TopKOperation
+from ..foundation import ours
 from ..layer import ILayer, Lowering, Param, bits, number, pointwise
 from .movement import IConstantLayer
 
@@ -90,6 +91,7 @@ class ITopKLayer(ILayer):
     op = Param(TopKOperation.MAX)
     k = Param(1, int)
     axes = Param(0, int)
+    indices_type = Param(DataType.INT32)
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         axes = bits(self.axes, to.type(values[0]).rank)
@@ -98,7 +100,7 @@ class ITopKLayer(ILayer):
         first, second = self._names(to)
         made = to.editor.add(TopK(self.k, axes[0], self.op == TopKOperation.MAX, True), values[0], name=self.name,
                              outputs=[first, to.editor.fresh(f"{second}.int64")])
-        indices = to.editor.add(pointwise("cast", DType.int64, result=DType.int32), made[1],
+        indices = to.editor.add(pointwise("cast", DType.int64, result=ours(self.indices_type)), made[1],
                                 name=f"{self.name}.indices", outputs=[second])
         assert isinstance(indices, str)
         return [made[0], indices]

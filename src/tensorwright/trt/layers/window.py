@@ -12,7 +12,7 @@ from ...ir import TensorType
 from ...ops import Convolution, ConvTranspose, Pointwise, Pool
 from ...ops.expr import Apply, Const, In
 from ..enums import LayerType, PaddingMode, PoolingType
-from ..foundation import Dims
+from ..foundation import Dims, DimsHW
 from ..layer import ILayer, Lowering, Param, WeightsParam, number, spatial
 
 
@@ -25,6 +25,18 @@ def same_padding(size: int, span: int, stride: int) -> int:
     return max(0, (size - 1) // stride * stride + span - size)
 
 
+def flat(name: str) -> property:
+    """The two-dimensional form of a parameter, (height, width), as generations up to 8 have it."""
+    def read(layer: Any) -> DimsHW:
+        value = getattr(layer, name)
+        filler = 0 if "padding" in name else 1
+        return DimsHW(value if value is not None and len(value) == 2 else (filler, filler))
+
+    def write(layer: Any, value: Any) -> None:
+        setattr(layer, name, DimsHW(value))
+    return property(read, write, doc=f"{name} of two axes.")
+
+
 class _Windowed(ILayer):
     """Padding, stride and dilation over the trailing spatial axes."""
 
@@ -32,6 +44,9 @@ class _Windowed(ILayer):
     post_padding = Param(None, sizes)
     padding_mode = Param(PaddingMode.EXPLICIT_ROUND_DOWN)
     stride_nd = Param(None, sizes)
+
+    stride = flat("stride_nd")
+    padding = flat("padding_nd")
 
     @property
     def padding_nd(self) -> Dims:
@@ -73,6 +88,7 @@ class _Filtered(_Windowed):
     num_groups = Param(1, int)
     kernel = WeightsParam()
     bias = WeightsParam()
+    kernel_size = flat("kernel_size_nd")
 
     def _weights(self, to: Lowering, values: list[Any], x: TensorType,
                  shape: tuple[Dim, ...]) -> tuple[str, str | None]:
@@ -103,6 +119,7 @@ class IConvolutionLayer(_Filtered):
     """Cross-correlation; kernel laid out [output maps, channels / groups, *window]."""
 
     _layer_type = LayerType.CONVOLUTION
+    dilation = flat("dilation_nd")
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         x, channels, rank = self._input(to, values[0])
@@ -138,6 +155,7 @@ class IPoolingLayer(_Windowed):
     _layer_type = LayerType.POOLING
     type = Param(PoolingType.MAX)                    # type: ignore[assignment]
     window_size_nd = Param((), sizes)
+    window_size = flat("window_size_nd")
     blend_factor = Param(0.0, float)
     average_count_excludes_padding = Param(True, bool)
 
