@@ -25,9 +25,10 @@ _HOME = {
 }
 
 #: Submodules that are attributes without being imported first.
-_MODULES = ("errors", "generations", "onnx", "onnx_backend", "trt")
+_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "trt")
 
 if TYPE_CHECKING:
+    from . import compat as compat
     from . import errors as errors
     from . import generations as generations
     from . import onnx as onnx

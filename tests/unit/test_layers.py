@@ -22,7 +22,7 @@ ROWS: dict[str, set[str]] = {
     "trt": {"builder", "runtime", "importer", "passes", "plan", "device", "ops", "ir", "kernels"},
     "generations": {"trt"},
 }
-TOP = {"cli", "api", "onnx_backend", "__init__"}
+TOP = {"cli", "api", "onnx_backend", "__init__", "compat", "shim"}
 
 
 def row_of(path: Path) -> str:
