@@ -137,7 +137,14 @@ def local_response_normalization(n: Node) -> Value:
     before = (size - 1) // 2
     pool = Pool("average", (size, 1), (1, 1), ((before, size - 1 - before), (0, 0)), (1, 1), True, False)
     means = n.reshape(n.add(pool, squares), x.shape)
-    return n.pointwise(lambda e, m: div(e, call("pow", add(mul(m, alpha), bias), beta)), x, means)
+
+    def power(e: Expr) -> Expr:
+        if beta != 0.75:
+            return call("pow", e, beta)
+        root = call("sqrt", e)                                  # the usual exponent, in two square roots
+        return mul(root, call("sqrt", root))
+
+    return n.pointwise(lambda e, m: div(e, power(add(mul(m, alpha), bias))), x, means)
 
 
 @operator("Softmax", "LogSoftmax", "Hardmax")

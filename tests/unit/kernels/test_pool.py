@@ -56,7 +56,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("op", CASES, ids=str)
-@pytest.mark.parametrize("order", [None, LAST, (3, 1, 0, 2)])
+@pytest.mark.parametrize("order", [None, LAST, (3, 1, 0, 2), (0, 1, 3, 2)])
 def test_two_dimensions(op: Pool, order: tuple[int, ...] | None) -> None:
     x = np.random.default_rng(1).standard_normal((2, 35, 11, 20)).astype("float32")
     expected = [pooled(op, x)]
@@ -74,7 +74,7 @@ def test_one_and_three_dimensions(kind: str) -> None:
                      expected=[pooled(line, x)])
     volume = Pool(kind, (2, 3, 2), (2, 1, 2), ((0, 1), (1, 1), (1, 0)), (1, 1, 2))
     x = rng.standard_normal((1, 64, 5, 6, 7)).astype("float32")
-    for order in (None, (0, 2, 3, 4, 1)):
+    for order in (None, (0, 2, 3, 4, 1), (0, 1, 3, 4, 2)):
         assert judge(volume, [operand(x.shape, "float32", order)], tactics, arrays={0: x}, order=order,
                      expected=[pooled(volume, x)])
 
@@ -97,7 +97,7 @@ def test_nan_and_infinity_stay(order: tuple[int, ...] | None) -> None:
         judge(op, [operand(x.shape, order=order)], tactics, arrays={0: x}, order=order, expected=[pooled(op, x)])
 
 
-@pytest.mark.parametrize("order", [None, LAST])
+@pytest.mark.parametrize("order", [None, LAST, (0, 1, 3, 2)])
 def test_symbols_and_epilogue(order: tuple[int, ...] | None) -> None:
     n, h, w = symbol("s0"), symbol("s1"), symbol("s2")
     core = Pool("average", (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))

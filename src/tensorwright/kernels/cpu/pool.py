@@ -1,6 +1,7 @@
 """Pooling: maximum or average over windows, 1 to 3 spatial dimensions, any strides, with an epilogue.
 
-Rows run along the channels when both tensors have stride 1 there (channels last), else along the last spatial axis.
+Rows run along the channels when both tensors have stride 1 there (channels last), else along a spatial axis: one where
+both have stride 1, the last one otherwise.
 Windows that lie inside the input are unrolled without checks; the others loop over the taps that exist, so nothing
 outside the operand is read. Maxima ignore padding and keep NaN, as numpy.maximum does.
 """
@@ -8,17 +9,18 @@ outside the operand is read. Maxima ignore padding and keep NaN, as numpy.maximu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, prod
 
 import numpy as np
 
 from ...dims import Dim
 from ...dtypes import NATIVE, DType
+from ...ops.fused import Fused
 from ...ops.pool import Pool
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, lanes_of, module, vector
-from ..problem import Phase, Problem, Source
+from ..problem import Operand, Phase, Problem, Source
 from .rows import Rows, load_strided, natural_lanes, offset, unfuse
 
 _UNROLL = 64                                        # taps of an interior window that are unrolled
@@ -26,13 +28,14 @@ _UNROLL = 64                                        # taps of an interior window
 
 @dataclass(frozen=True)
 class Window:
-    """along: "channels" or "width", the axis that vectors run along. wide: native vectors per step."""
+    """along: "channels" or "width" (a spatial axis), what vectors run along. wide: native vectors per step."""
 
     along: str
     wide: int = 1
 
     def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
         dims: list[Dim] = []
+        problem = problem if self.along == "channels" else unit_axis_last(problem)
         x, y = problem.inputs[0], problem.outputs[0]
         assert x is not None
         lanes = natural_lanes(cpu, x.dtype, y.dtype) * self.wide
@@ -57,6 +60,27 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Window]:
         yield from (Window("channels", wide) for wide in (*even[:1], 1))
     else:
         yield Window("width")
+
+
+def unit_axis_last(problem: Problem) -> Problem:
+    """The same pooling with its spatial axes in another order, so that neighbours along the last lie side by side."""
+    op, _, _ = unfuse(problem)
+    x, y = problem.inputs[0], problem.outputs[0]
+    assert isinstance(op, Pool) and x is not None
+    spatial = range(2, len(y.shape))
+    unit = [a for a in spatial if x.strides[a] == 1 and y.strides[a] == 1 and y.shape[a] != 1]
+    if not unit or unit[-1] == spatial[-1]:
+        return problem
+    order = [*(a for a in spatial if a != unit[-1]), unit[-1]]
+
+    def moved(o: Operand) -> Operand:
+        shape, strides = ((*v[:2], *(v[a] for a in order)) for v in (o.shape, o.strides))
+        return replace(o, shape=shape, strides=strides, border=tuple(o.border_of(a) for a in (0, 1, *order)))
+
+    window, strides, dilations = (tuple(v[a - 2] for a in order) for v in (op.window, op.strides, op.dilations))
+    core = replace(op, window=window, strides=strides, dilations=dilations, pads=tuple(op.pads[a - 2] for a in order))
+    return replace(problem, op=replace(problem.op, core=core) if isinstance(problem.op, Fused) else core,
+                   inputs=tuple(None if o is None else moved(o) for o in problem.inputs), outputs=(moved(y),))
 
 
 Range = tuple[str, str]
