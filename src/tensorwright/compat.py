@@ -15,18 +15,23 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from .cuda.present import gpu_is_present
 from .errors import InputError
 
 GENERATIONS = ("5", "6", "7", "8", "10", "11")
 NEWEST = GENERATIONS[-1]
 #: Environment variable that tells the stand-in package which generation is asked for.
 GENERATION = "TENSORWRIGHT_GENERATION"
-#: The folder whose packages stand in for NVIDIA's when it comes first on PYTHONPATH.
+#: Folders whose packages stand in for NVIDIA's when they come first on PYTHONPATH: `tensorrt` always, the packages that
+#: drive CUDA where there is no GPU.
 SHIM = Path(__file__).parent / "shim"
+ALWAYS, WITHOUT_GPU = SHIM / "always", SHIM / "without_gpu"
 
 
 def install(generation: str = NEWEST) -> ModuleType:
     """Make `import tensorrt` give this generation, in this process. Returns the module.
+
+    Without a GPU, `pycuda` and `cuda` are answered as well, by a device that the processor plays (tensorwright.cuda).
 
     generation   "7", "8", "10" or "11" ("5" and "6" too); a version such as "8.6.1" counts as its generation
     Raises       InputError for a generation that is not known, and when another tensorrt is imported already.
@@ -38,7 +43,15 @@ def install(generation: str = NEWEST) -> ModuleType:
         raise InputError("another tensorrt is imported already", module=getattr(present, "__file__", present),
                          try_="call tensorwright.compat.install before anything imports tensorrt")
     sys.modules["tensorrt"] = sys.modules["tensorrt.tensorrt"] = module
+    for folder in folders():
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     return module
+
+
+def folders() -> list[str]:
+    """The folders of stand-ins that this machine needs."""
+    return [str(ALWAYS)] if gpu_is_present() else [str(ALWAYS), str(WITHOUT_GPU)]
 
 
 def view(generation: str) -> ModuleType:
@@ -53,5 +66,6 @@ def environment(generation: str, inherited: dict[str, str] | None = None) -> dic
     """The environment in which `import tensorrt` gives this generation, in a new process and those it starts."""
     view(generation)
     result = dict(os.environ if inherited is None else inherited)
-    path = [str(SHIM), *(p for p in result.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(SHIM))]
+    mine = folders()
+    path = [*mine, *(p for p in result.get("PYTHONPATH", "").split(os.pathsep) if p and p not in mine)]
     return {**result, "PYTHONPATH": os.pathsep.join(path), GENERATION: str(generation)}

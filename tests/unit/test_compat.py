@@ -36,8 +36,8 @@ def test_shim_runs_scripts_as_they_are(tmp_path: Path, generation: str, bindings
 
 
 def test_environment_keeps_what_was_there() -> None:
-    found = compat.environment("8.6.1", {"PYTHONPATH": os.pathsep.join(["a", str(compat.SHIM)]), "HOME": "h"})
-    assert found["PYTHONPATH"].split(os.pathsep) == [str(compat.SHIM), "a"] and found["HOME"] == "h"
+    found = compat.environment("8.6.1", {"PYTHONPATH": os.pathsep.join(["a", str(compat.ALWAYS)]), "HOME": "h"})
+    assert found["PYTHONPATH"].split(os.pathsep) == [*compat.folders(), "a"] and found["HOME"] == "h"
     assert compat.view(found[compat.GENERATION]).__version__.startswith("8.")
 
 

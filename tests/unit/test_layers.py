@@ -12,6 +12,7 @@ ROWS: dict[str, set[str]] = {
     "ir": set(),
     "ops": {"ir"},
     "device": set(),
+    "cuda": set(),
     "plan": set(),
     "runtime": {"plan", "device", "ops", "ir"},
     "kernels": {"ops", "ir"},
@@ -19,7 +20,7 @@ ROWS: dict[str, set[str]] = {
     "passes": {"ops", "ir"},
     "onnx": {"importer", "passes", "ops", "ir"},
     "builder": {"passes", "kernels", "importer", "plan", "device", "runtime", "ops", "ir"},
-    "trt": {"builder", "runtime", "importer", "passes", "plan", "device", "ops", "ir", "kernels"},
+    "trt": {"cuda", "builder", "runtime", "importer", "passes", "plan", "device", "ops", "ir", "kernels"},
     "generations": {"trt"},
 }
 TOP = {"cli", "api", "onnx_backend", "__init__", "compat", "shim"}

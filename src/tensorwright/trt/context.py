@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cuda.memory import host, is_device
 from ..dims import Expr, bounds, evaluate
 from ..errors import InputError, TensorwrightError
 from ..plan.records import TensorInfo
@@ -39,6 +40,7 @@ class IExecutionContext(ContextBindings):
         self._engine = engine
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator] = {}
+        self._emulated: list[str] = []
         self._select(0)
         self._closed = True
 
@@ -206,6 +208,8 @@ class IExecutionContext(ContextBindings):
     def _execute(self) -> bool:
         try:
             if self._ready and self.profiler is None:
+                for name in self._emulated:                # freed since, perhaps
+                    self._host(name)
                 self._context.execute()
                 return True
             if missing := self.infer_shapes():
@@ -242,9 +246,18 @@ class IExecutionContext(ContextBindings):
 
     def _run_in_place(self) -> bool:
         for name in self._engine._names:
-            self._context.bind(name, self._addresses[name])
+            self._context.bind(name, self._host(name))
+        self._emulated = [n for n in self._engine._names if is_device(self._addresses[n])]
         self._context.execute()
         return True
+
+    def _host(self, name: str) -> int:
+        """The host address of a tensor; of emulated device memory, checked to hold all of the tensor."""
+        address = self._addresses.get(name, 0)
+        if not is_device(address):
+            return address
+        size = self._engine.get_tensor_bytes_per_component(name) * math.prod(self.get_tensor_shape(name))
+        return host(address, size)
 
     def _run_copied(self) -> bool:
         """Through arrays: for outputs whose size only the data decide, and for output allocators."""
@@ -260,7 +273,8 @@ class IExecutionContext(ContextBindings):
             else:
                 address = self._addresses[info.name]
             if value.size:
-                array_at(address, value.shape, value.strides, value.dtype, writable=True)[...] = value
+                place = host(address, value.nbytes)
+                array_at(place, value.shape, value.strides, value.dtype, writable=True)[...] = value
         return True
 
     def _feeds(self) -> dict[str, Any]:
@@ -272,7 +286,7 @@ class IExecutionContext(ContextBindings):
             raise InputError(f"input {info.name!r} has no known rank: run this engine with tensorwright.Engine")
         shape, dtype = tuple(self.get_tensor_shape(info.name)), info.dtype.numpy
         strides = [math.prod(shape[i + 1:]) * dtype.itemsize for i in range(len(shape))]
-        return array_at(self._addresses.get(info.name, 0), shape, strides, dtype)
+        return array_at(self._host(info.name), shape, strides, dtype)
 
     def _profiled(self) -> bool:
         profiler = self.profiler
