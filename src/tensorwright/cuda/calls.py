@@ -22,8 +22,9 @@ _pinned: dict[int, Any] = {}
 
 def statuses(name: str, spelling: Callable[[Status], str]) -> type[enum.IntEnum]:
     """The enumeration of an API's statuses."""
-    made: Any = enum.IntEnum(name, {spelling(s): s.value for s in Status})
-    return made  # type: ignore[no-any-return]
+    make: Any = enum.IntEnum                               # of names that only run time knows
+    made: type[enum.IntEnum] = make(name, {spelling(s): s.value for s in Status})
+    return made
 
 
 def answering(kind: type[enum.IntEnum], *, runtime: bool) -> Callable[[Callable[..., Any]], Callable[..., tuple]]:
