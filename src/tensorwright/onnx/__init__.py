@@ -39,11 +39,13 @@ _HOME = {
     "deduplicate": "duplicates", "merge_duplicates": "duplicates", "merge_initialisers": "duplicates",
     "constant_shapes": "reshapes",
     "clean_names": "clean",
+    "Redimensioned": "dimensions", "set_batch": "dimensions", "set_dims": "dimensions",
 }
 
 if TYPE_CHECKING:
     from .check import check, infer, problem
     from .clean import clean_names
+    from .dimensions import Redimensioned, set_batch, set_dims
     from .duplicates import deduplicate, merge_duplicates, merge_initialisers
     from .edit import edit, editing, settle_later
     from .fold import Folded, fold
@@ -64,14 +66,14 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Removed", "Simplified", "Statistics", "append", "check",
-           "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute", "describe",
-           "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes", "get_weight", "infer", "load",
-           "memory", "merge", "merge_duplicates", "merge_initialisers", "merge_transposes", "overview", "prepend",
-           "problem", "producers", "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes",
+__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Redimensioned", "Removed", "Simplified", "Statistics",
+           "append", "check", "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute",
+           "describe", "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes", "get_weight",
+           "infer", "load", "memory", "merge", "merge_duplicates", "merge_initialisers", "merge_transposes", "overview",
+           "prepend", "problem", "producers", "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes",
            "remove_slices", "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor",
-           "rename_tensors", "save", "set_attribute", "set_weight", "settle_later", "simplify", "statistics",
-           "upstream", "weights"]
+           "rename_tensors", "save", "set_attribute", "set_batch", "set_dims", "set_weight", "settle_later", "simplify",
+           "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:

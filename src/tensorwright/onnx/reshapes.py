@@ -41,8 +41,10 @@ def constant_shapes(model: Model) -> list[str]:
             continue
         if node.op_type == "Reshape":
             numbers = reshape_numbers(list(content), t.shape)
-            if numbers is None or ((zero := node.attributes.get("allowzero")) is not None and zero.as_int()):
+            if numbers is None:
                 continue
+            if 0 in numbers:
+                node.attributes.pop("allowzero", None)   # no entry means "no elements"
             tensor = onnx_ir.tensor(np.array(numbers, np.int64), name=names.fresh(f"{label(node)}_shape"))
             node.replace_input_with(1, stored(node.graph, node, str(tensor.name), tensor))
         else:

@@ -86,6 +86,16 @@ def remove_unread(model: Model, nodes: Iterable[onnx_ir.Node] | None = None) -> 
     return gone
 
 
+def drop(model: Model, value: onnx_ir.Value | None) -> None:
+    """Delete a constant that nobody reads any more, and the nodes that made it."""
+    maker = None if value is None else value.producer()
+    if maker is not None:
+        remove_unread(model, [maker])
+    elif value is not None and value.is_initializer() and not (
+            value.uses() or value.is_graph_output() or value.is_graph_input()):
+        del value.graph.initializers[str(value.name)]  # type: ignore[union-attr]
+
+
 def inside(node: onnx_ir.Node) -> list[onnx_ir.Node]:
     """The node and all nodes of its bodies."""
     return [node, *(n for g in subgraphs(node) for inner in g for n in inside(inner))]

@@ -1,6 +1,6 @@
 """wright onnx: one file per command, or per family of commands; COMMANDS lists them in the order help shows."""
 
-from . import append, check, clean_names, deduplicate, fold, merge, node, prepend, show, simplify, tensor
+from . import append, check, clean_names, deduplicate, dims, fold, merge, node, prepend, show, simplify, tensor
 
 HELP = "look at, edit, check, merge and convert ONNX files"
 DESCRIPTION = """Look at ONNX files and change them. A command that changes a model writes a new file (-o), or the same
@@ -9,4 +9,4 @@ EPILOG = """examples:
   wright onnx show model.onnx
   wright onnx check model.onnx"""
 
-COMMANDS = (show, node, tensor, check, fold, simplify, deduplicate, clean_names, merge, prepend, append)
+COMMANDS = (show, node, tensor, check, fold, simplify, deduplicate, clean_names, merge, prepend, append, dims)
