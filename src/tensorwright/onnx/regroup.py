@@ -10,7 +10,7 @@ changes in its counterpart, at the axis with the same number of elements in fron
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..dims import Dim, floordiv, mul
 
@@ -25,27 +25,23 @@ def regrouped(old: Sequence[int], new: Sequence[Dim], target: Sequence[int]) -> 
         for axis in range(start, end):
             if new[axis] == old[axis]:
                 continue
-            place = place_of(product(old[start:axis]), old[axis], target, first, last)
-            if place is None:
+            for place in places(product(old[start:axis]), target, first, last):
+                grown = mul(result[place], new[axis])
+                if mul(floordiv(grown, old[axis]), old[axis]) == grown:
+                    result[place] = floordiv(grown, old[axis])
+                    break
+            else:
                 return None
-            rest = floordiv(mul(result[place], new[axis]), old[axis])
-            if mul(rest, old[axis]) != mul(result[place], new[axis]):
-                return None
-            result[place] = rest
     return result
 
 
-def place_of(front: int, size: int, target: Sequence[int], first: int, last: int) -> int | None:
-    """The axis of target[first:last] with `front` elements before it in the group, that has a factor `size`."""
+def places(front: int, target: Sequence[int], first: int, last: int) -> Iterator[int]:
+    """The axes of target[first:last] with `front` elements before them in the group."""
     before = 1
-    found = None
     for axis in range(first, last):
-        if before == front and target[axis] % size == 0:
-            if target[axis] == size:
-                return axis                              # the very same dimension, rather than one it is part of
-            found = axis if found is None else found
+        if before == front:
+            yield axis
         before *= target[axis]
-    return found
 
 
 def groups(old: Sequence[int], target: Sequence[int]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
