@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import cache
 
 from . import cpu
-from .team_code import LOAD_PHASE, NEVER, STEAL_AFTER, TEAM, caller, share, sleep
+from .team_code import LOAD_PHASE, NEVER, STEAL_AFTER, TEAM, caller, cores, share, sleep
 
 PHASE_BYTES = 40
 
@@ -102,7 +102,7 @@ def text(triple: str, linux: bool) -> str:
         share("tw_share", "", ""), share("tw_time_share", ", ptr %stamps", after),
         caller("tw_run_team", "tw_share", STEAL_AFTER, "", "", ""),
         caller("tw_time_team", "tw_time_share", NEVER, ", ptr %stamps", ", ptr %stamps", first),
-        TEAM, _REST, declaration, sleep((202 if x86 else 98) if linux else None)]
+        TEAM, _REST, declaration, cores(linux), sleep((202 if x86 else 98) if linux else None)]
     return "".join(parts).replace("  PAUSE\n", f"  {pause}\n").replace("i32 CLOCK", f"i32 {clock}")
 
 

@@ -14,11 +14,17 @@ with 250 Hz), in the midst of a piece. So threads offer their core (sched_yield)
 whoever else wants the core takes it then, and gets its share without holding anybody up. Long parts are in pieces so
 that there are such moments. Without others, the offer costs half a microsecond.
 
+Nor does the system always see that two of our threads share a core while another has none of them: it counts three busy
+processes on two cores, and any split of them is as good to it. Then the team has one core of the one and a half that it
+could have. So a worker that finds itself on the caller's core, when a run begins or after an offer, moves to another
+that it may use; from there the system may move it as before.
+
 A team's memory is TEAM_BYTES, each item on its own cache line:
 
       0  word        (number of the run << 17) | WRITING while the job is being written | threads taking part
      64  counter     of what is done, in all runs, UNITS for a part; only grows
-    128  job         table, groups, number of groups, counter's value before the run, pauses before stealing
+    128  job         table, groups, number of groups, counter's value before the run, pauses before stealing;
+                     core that the caller was last seen on, -1 where cores cannot be told
     192  sleepers    workers about to sleep, or asleep, on `word`
     256  claims      one per thread: (number of the run << 20) + group whose part is still to be claimed;
                      pieces: (run and group, as above) << 10 | halvings << 7 | units of its part given out so far;
@@ -128,6 +134,7 @@ entry:
   %job4 = getelementptr i8, ptr %team, i64 160
   %sleepers = getelementptr i8, ptr %team, i64 192
   %claims = getelementptr i8, ptr %team, i64 256
+  call void @tw_settle(ptr %team, i64 0)
   %base = load atomic i64, ptr %counter acquire, align 8
   %old = load atomic i64, ptr %team monotonic, align 8
   %run = lshr i64 %old, 17
@@ -220,7 +227,7 @@ entry:
   %mine_at = shl i64 %tid, 6
   %mine = getelementptr i8, ptr %claims, i64 %mine_at
   %since = getelementptr i8, ptr %mine, i64 16
-  call void @tw_rest(ptr %since)
+  call void @tw_rest(ptr %since, ptr %team, i64 %tid)
   %won = call i1 @tw_claim(ptr %claim, i64 %now)
   br i1 %won, label %begin, label %take
 begin:
@@ -258,13 +265,13 @@ piece:
   %parts = shl i64 %T, %k
   call void @tw_launch(ptr %table, ptr %groups, i64 %group, i64 %part, i64 %tid, i64 %parts)
   %old_piece = atomicrmw add ptr %counter, i64 %step acq_rel
-  call void @tw_rest(ptr %since)
+  call void @tw_rest(ptr %since, ptr %team, i64 %tid)
   br label %take
 done:
   ret void
 }}
 
-define void @tw_rest(ptr %since_at) nounwind {{
+define void @tw_rest(ptr %since_at, ptr %team, i64 %tid) nounwind {{
 entry:
   %clock = alloca [2 x i64]
   %nanoseconds_at = getelementptr i8, ptr %clock, i64 8
@@ -285,6 +292,29 @@ yield:
   %whole_now = mul i64 %seconds_now, 1000000000
   %time_now = add i64 %whole_now, %rest_now
   store i64 %time_now, ptr %since_at, align 8
+  call void @tw_settle(ptr %team, i64 %tid)
+  br label %done
+done:
+  ret void
+}}
+
+define void @tw_settle(ptr %team, i64 %tid) nounwind {{
+entry:
+  %home_at = getelementptr i8, ptr %team, i64 168
+  %core = call i64 @tw_core()
+  %is_caller = icmp eq i64 %tid, 0
+  br i1 %is_caller, label %tell, label %compare
+tell:
+  store atomic i64 %core, ptr %home_at monotonic, align 8
+  ret void
+compare:
+  %home = load atomic i64, ptr %home_at monotonic, align 8
+  %same = icmp eq i64 %core, %home
+  %known = icmp sge i64 %core, 0
+  %crowded = and i1 %same, %known
+  br i1 %crowded, label %leave, label %done
+leave:
+  call void @tw_leave(i64 %core)
   br label %done
 done:
   ret void
@@ -386,6 +416,7 @@ copy:
   %whole = icmp eq i64 %still, %word
   br i1 %whole, label %part, label %look
 part:
+  call void @tw_settle(ptr %team, i64 %tid)
   %run = lshr i64 %word, 17
   %ticket = shl i64 %run, {GROUP_BITS}
   call void @tw_share(ptr %table, ptr %groups, i64 %count, i64 %tid, i64 %T, ptr %team, i64 %ticket, i64 %base,
@@ -408,6 +439,74 @@ define void @tw_stop(ptr %team) nounwind {{
 
 declare i32 @sched_yield()
 """
+
+
+MASK_WORDS = 128                                    # of 64 cores each: more than Linux knows
+
+CORES = f"""
+declare i32 @sched_getcpu()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @sched_setaffinity(i32, i64, ptr)
+
+define i64 @tw_core() nounwind {{
+  %core = call i32 @sched_getcpu()
+  %wide = sext i32 %core to i64
+  ret i64 %wide
+}}
+
+define void @tw_leave(i64 %core) nounwind {{
+entry:
+  %mask = alloca [{MASK_WORDS} x i64], align 8
+  %failed = call i32 @sched_getaffinity(i32 0, i64 {8 * MASK_WORDS}, ptr %mask)
+  %word = lshr i64 %core, 6
+  %bit = and i64 %core, 63
+  %fits = icmp ult i64 %word, {MASK_WORDS}
+  %good = icmp eq i32 %failed, 0
+  %able = and i1 %fits, %good
+  br i1 %able, label %clear, label %done
+clear:
+  %at = getelementptr [{MASK_WORDS} x i64], ptr %mask, i64 0, i64 %word
+  %own = load i64, ptr %at, align 8
+  %one = shl i64 1, %bit
+  %others = xor i64 %one, -1
+  %less = and i64 %own, %others
+  store i64 %less, ptr %at, align 8
+  br label %look
+look:
+  %i = phi i64 [0, %clear], [%next, %look]
+  %found = phi i64 [0, %clear], [%more, %look]
+  %p = getelementptr [{MASK_WORDS} x i64], ptr %mask, i64 0, i64 %i
+  %cores = load i64, ptr %p, align 8
+  %more = or i64 %found, %cores
+  %next = add i64 %i, 1
+  %again = icmp ult i64 %next, {MASK_WORDS}
+  br i1 %again, label %look, label %looked
+looked:
+  %any = icmp ne i64 %more, 0
+  br i1 %any, label %move, label %done
+move:
+  call i32 @sched_setaffinity(i32 0, i64 {8 * MASK_WORDS}, ptr %mask)
+  store i64 %own, ptr %at, align 8
+  call i32 @sched_setaffinity(i32 0, i64 {8 * MASK_WORDS}, ptr %mask)
+  br label %done
+done:
+  ret void
+}}
+"""
+
+NO_CORES = """
+define i64 @tw_core() nounwind {
+  ret i64 -1
+}
+define void @tw_leave(i64 %core) nounwind {
+  ret void
+}
+"""
+
+
+def cores(linux: bool) -> str:
+    """tw_core(): the core this thread runs on, -1 where it cannot be told. tw_leave(core): go to another if allowed."""
+    return CORES if linux else NO_CORES
 
 
 def sleep(futex: int | None) -> str:

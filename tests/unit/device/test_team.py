@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
@@ -296,6 +297,37 @@ def test_affinity_binds_the_workers_only(code, monkeypatch):
     bound = [os.sched_getaffinity(worker.native_id) for worker in squad.workers]
     assert bound == [{mine[-1]}, {mine[0]}, {mine[-1]}] and sorted(os.sched_getaffinity(0)) == mine
     squad.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_workers_leave_the_core_of_the_caller():
+    """A thread that stands where the caller was last seen moves, and may go anywhere afterwards; others stay."""
+    mine, here = Team(1), ctypes.CDLL(None).sched_getcpu
+    settle = driver.function("tw_settle", ctypes.c_void_p, ctypes.c_int64)
+    found: list[tuple[bool, bool, bool]] = []
+
+    def stand(caller_elsewhere: bool, bound: bool) -> None:
+        everywhere = sorted(os.sched_getaffinity(0))
+        core, other = everywhere[:2]
+        os.sched_setaffinity(0, {core})                    # there we are; where else we may go is told next
+        allowed = {core} if bound else set(everywhere)
+        os.sched_setaffinity(0, allowed)
+        home = other if caller_elsewhere else here()
+        mine.memory[168:176] = home.to_bytes(8, "little")
+        settle(mine.address, 1)
+        found.append((here() == home, os.sched_getaffinity(0) == allowed, caller_elsewhere or bound))
+
+    for arguments in [(False, False)] * 5 + [(True, True)] * 2 + [(False, True)] * 2:
+        thread = threading.Thread(target=stand, args=arguments)
+        thread.start()
+        thread.join()
+    assert all(kept for _, kept, _ in found)
+    assert sum(same for same, _, stays in found if not stays) <= 1       # the system may bring one back at once
+    assert [same for same, _, stays in found if stays] == [False] * 2 + [True] * 2
+    mine.memory[168:176] = bytes([255] * 8)
+    settle(mine.address, 0)                                              # a caller tells where it is
+    assert int.from_bytes(mine.memory[168:176], "little") in os.sched_getaffinity(0)
+    mine.shutdown()
 
 
 def test_driver_compiles_for_every_platform():
