@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..device import driver
-from ..dims import Dim, mul
+from ..dims import Dim, evaluate, mul
 from ..dtypes import DType
 from ..ir import Network, Op, TensorType
 from ..kernels.problem import Problem
@@ -17,6 +17,7 @@ from ..ops.conditions import conditions
 from ..plan.records import Condition, HostStep, Kernel, Launch, LayerInfo, Profile, Program, Step, TensorInfo, View
 from ..runtime.memory import shelved
 from ..targets import CpuSpec
+from .ahead import Station, fetch_ahead
 from .lower import Lowering
 from .memory import Layout, plan_arena
 from .tune import Choice
@@ -24,6 +25,8 @@ from .work import HostWork, KernelWork, load_of
 
 #: Networks with less work than this run on the calling thread alone.
 SMALL_FLOPS = 1_500_000
+#: Operations per second, about, of launches that were not timed.
+FLOPS = 1e11
 
 
 class Assembly:
@@ -52,6 +55,7 @@ class Assembly:
         self.infos: list[LayerInfo] = []
         self.uses: list[list[int]] = []
         self.kernels: dict[str, Kernel] = {}
+        self.stations: list[Station] = []
         self._packed: dict[tuple[str, int, int], int] = {}
 
     def run(self, reuse: bool = True) -> Program:
@@ -67,6 +71,7 @@ class Assembly:
             replace(r, bytes=0, zero=False) if r.kind == "arena" and b not in touched else r
             for b, r in enumerate(self.buffers.records)
         ]
+        fetch_ahead(self.steps, self.stations)
         layout: Layout = plan_arena(records, geometry, uses, ranges)
         for record in records:
             if record.kind == "constant" and record.name not in self.weights and self._is_used(record.name):
@@ -139,6 +144,10 @@ class Assembly:
             )
         )
         self.uses.append(touched)
+        room = evaluate(work.to_network(source.ahead), self.env)
+        seconds = choice.seconds or load.flops / FLOPS
+        self.stations.append(
+            Station(len(self.steps) - 1, source.ahead != 0, room, load.flops, seconds, self._weights(args)))
         note = f"best of {choice.candidates}" if choice.candidates > 1 and choice.seconds is not None else ""
         self.infos.append(
             LayerInfo(
@@ -154,6 +163,12 @@ class Assembly:
             )
         )
         return load.flops
+
+    def _weights(self, args: list[View | None]) -> tuple[tuple[int, int], ...]:
+        """(buffer, bytes) of the constants among the operands."""
+        records = self.buffers.records
+        found = dict.fromkeys(v.buffer for v in args if v is not None and records[v.buffer].kind == "constant")
+        return tuple((b, size) for b in found if isinstance(size := records[b].bytes, int))
 
     def pack(self, work: KernelWork, choice: Choice, i: int, raw: int) -> int:
         """The constant buffer with input i in the form the tactic wants, packed once per array and kernel."""

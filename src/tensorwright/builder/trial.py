@@ -30,6 +30,8 @@ PLACES, PLACES_BYTES = 3, 48 << 20
 #: Bytes that trials share for their operands; what does not fit gets memory of its own.
 SHARED_BYTES = 64 << 20
 _ALIGN = 64
+#: Begin and end of what a kernel fetches for later launches.
+NOTHING_AHEAD = (0, 0)
 
 
 class Memory:
@@ -176,7 +178,7 @@ class Trial:
         def kernel(place: list[Block], weights: dict[int, int]) -> list[tuple[int, ...]]:
             pointers = [0 if o is None else weights[i] if i in weights else self._input(i).address
                         for i, o in enumerate(self.problem.inputs)]
-            args = np.array([*pointers, *(b.address for b in place), *scratch, 0], np.uint64)
+            args = np.array([*pointers, *(b.address for b in place), *scratch, *NOTHING_AHEAD], np.uint64)
             keep.append(args)
             rows = [(library.address(p.entry), evaluate(p.chunks, self.env)) for p in source.phases]
             return [(entry, address_of(args), address_of(dims), chunks, SERIAL if chunks <= 1 else 0)

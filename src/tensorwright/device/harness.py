@@ -73,7 +73,8 @@ class Prepared:
         for workspace in source.workspaces:
             size = self._value(workspace.bytes) * (threads if workspace.per_thread else 1)
             pointers.append(self._scratch(size))
-        self.args = np.array(pointers or [0], np.uint64)
+        pointers += [0, 0]                                                # nothing is fetched for later launches
+        self.args = np.array(pointers, np.uint64)
         self.dims = np.array([self._value(d) for d in source.dims] or [0], np.int64)
         self.phases = [(self.library.address(p.entry), self._value(p.chunks)) for p in source.phases]
         self.before = [block.raw.copy() for block in self.outputs]

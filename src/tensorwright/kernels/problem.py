@@ -6,6 +6,8 @@ The calling convention of every CPU kernel entry is
 
 args     array of pointers: the problem's inputs in order (null where absent), then outputs, then the source's
          workspaces. Pointers already include the operand's offset. Packed operands point to the packed array.
+         Where Source.ahead is not 0, two more: begin and end of what is fetched into the caches meanwhile, for
+         launches that follow; equal for nothing. It is never read.
 dims     array of i64: the values of `Source.dims`, in order
 begin..end   the chunks of work to do, a part of 0..chunks; chunks write disjoint memory and may run at the same time
 thread   number of the calling thread, 0 ≤ thread < threads; picks a slice of per-thread workspaces
@@ -106,6 +108,7 @@ class Source:
     dims: tuple[Dim, ...] = ()
     workspaces: tuple[Workspace, ...] = ()
     packed: tuple[int, ...] = ()                 # input numbers expected in the form Tactic.pack gives
+    ahead: Dim = 0                               # bytes of later launches' operands that it can fetch while it computes
 
 
 @runtime_checkable

@@ -75,7 +75,8 @@ class Launch:
 
     layer       name of the layer, for profiles
     kernel      id of the kernel in Program.kernels
-    args        pointers handed to the kernel, in order: inputs (None when absent), outputs, workspaces
+    args        pointers handed to the kernel, in order: inputs (None when absent), outputs, workspaces; then, for some
+                kernels, the first and the last byte of what they fetch into the caches for launches that follow
     dims        values handed to the kernel
     chunks      one per phase
     serial      too small to share: the calling thread does it alone

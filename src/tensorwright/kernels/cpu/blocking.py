@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...dims import Dim, ceildiv, minimum, product
+from ...dims import Dim, ceildiv, maximum, minimum, product
 from ...targets import CpuSpec
 from ..llvm import Dims, Function, arg, entry
 from .contraction import Axis, Contraction
 from .cuts import Cut, piece, sizes, switch
 from .microkernel import Tile, tile_function
 from .packing import padded_columns, panel_count
+
+#: Bytes of a cache line.
+LINE = 64
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,27 @@ class Blocking:
     mixed: int = 0
 
 
-def blocked_functions(c: Contraction, k: Blocking, cpu: CpuSpec, symbol: str,
-                      order: list[Dim]) -> tuple[list[Function], Dim]:
-    """The entry @symbol with its tiles, and its number of chunks. `order` is Source.dims, appended to."""
-    driver = Driver(c, k, symbol, order)
+#: Tiles with fewer accumulators wait for memory themselves: they fetch nothing for others.
+FETCHING = 12
+
+
+def blocked_functions(c: Contraction, k: Blocking, cpu: CpuSpec, symbol: str, order: list[Dim],
+                      ahead: int | None = None) -> tuple[list[Function], Dim]:
+    """The entry @symbol with its tiles, and its number of chunks. `order` is Source.dims, appended to.
+
+    ahead   argument that says where what later launches need begins; the one after it, where it ends. See bytes_ahead
+    """
+    driver = Driver(c, k, symbol, order, ahead=ahead if bytes_ahead(c, k) != 0 else None)
     main = driver.write()
     return [main, *(tile_function(c, t, symbol, order, cpu) for t in driver.used.values())], driver.chunks
+
+
+def bytes_ahead(c: Contraction, k: Blocking) -> Dim:
+    """How much a kernel can fetch for later launches: a cache line with every step of every tile."""
+    if k.mixed or not k.packed or k.rows * k.mr * k.nr < FETCHING:
+        return 0
+    tiles = product(axis.extent for axis in c.pixels[:-2]) * Cut(c.pixels[-2].extent, k.rows).count
+    return tiles * Cut(c.pixels[-1].extent, k.mr).count * panel_count(c.n, k.nr * k.lanes) * c.groups * c.steps * LINE
 
 
 def _blocks(pieces: Dim, size: int) -> Dim:
@@ -66,6 +84,7 @@ class Place:
 class Panel:
     """Pointers to a panel's columns of B and of the bias, and to what is fetched meanwhile.
 
+    ahead   addresses of this chunk's share of what is fetched for later launches: begin and end
     valid   columns left, when n is symbolic
     tail    i1: the panel has fewer columns than a full one; "true" when it always has, None when it never has
     """
@@ -75,13 +94,15 @@ class Panel:
     following: str
     valid: str
     tail: str | None
+    ahead: tuple[str, str] = ("0", "0")
 
 
 class Driver:
-    """Writes the entry. span: columns of y per panel of B, when not those of one tile."""
+    """Writes the entry. span: columns of y per panel of B, when not those of one tile. ahead: as above."""
 
-    def __init__(self, c: Contraction, k: Blocking, symbol: str, order: list[Dim], span: int = 0) -> None:
-        self.c, self.k, self.symbol = c, k, symbol
+    def __init__(self, c: Contraction, k: Blocking, symbol: str, order: list[Dim], span: int = 0,
+                 ahead: int | None = None) -> None:
+        self.c, self.k, self.symbol, self.ahead = c, k, symbol, ahead
         self.f = entry(symbol)
         self.d = Dims(self.f, order)
         self.width = k.nr * k.lanes
@@ -98,6 +119,7 @@ class Driver:
     def write(self) -> Function:
         f, d, c = self.f, self.d, self.c
         start, b, bias = self._start()
+        fetched, share = ("0", "0") if self.ahead is None else self._share(self.ahead, self.chunks)
         with f.loop("chunk", f.begin, f.end) as chunk:
             panels, rows, tiles = d(self.panels), d(self.row_blocks), d(self.tile_blocks)
             if self.k.order == "panels":
@@ -106,8 +128,18 @@ class Driver:
                 group, row_block, tile_block, panel = self._split(chunk, [rows, tiles, panels])
             indices = self._split(group, [d(axis.extent) for axis in c.batch[1:]]) if c.batch else []
             here = self._columns(self._move(start, c.batch, indices), f.mul(panel, self.span))
-            self._rows(here, self._panel(b, bias, group, indices, panel), row_block, tile_block)
+            columns = self._panel(b, bias, group, indices, panel)
+            if self.ahead is not None:
+                first = f.add(fetched, f.mul(chunk, share))
+                columns = replace(columns, ahead=(first, f.add(first, share)))
+            self._rows(here, columns, row_block, tile_block)
         return f
+
+    def _share(self, ahead: int, parts: Dim) -> tuple[str, str]:
+        """Address of what is fetched for later launches, and the bytes of each of so many parts of it."""
+        f = self.f
+        begin, end = (f.load("i64", f.at("%args", 8 * (ahead + i))) for i in range(2))
+        return begin, f.divide(f.sub(end, begin), self.d(maximum(1, parts)))
 
     def _start(self) -> tuple[Place, str, str]:
         """Pointers to the first output and its first tap, to B and to the bias."""
@@ -179,11 +211,27 @@ class Driver:
             here = self._move(start, c.pixels[:-1], [*outer, r])
             with f.loop("tile", begin, end) as tile:
                 q, columns = piece(f, d, self.column_cut, tile)
-                following = panel.following
+                place = self._move(here, c.pixels[-1:], [q])
+                following, far = panel.following, []
                 if k.prefetch:
                     share = f.add(f.mul(f.sub(row, first), d(self.column_cut.count)), tile)
-                    following = f.at(following, f.mul(share, d(ceildiv(c.steps, k.prefetch) * 64)))
-                self._dispatch(rows, columns, replace(panel, following=following), self._move(here, c.pixels[-1:], [q]))
+                    following = f.at(following, f.mul(share, d(ceildiv(c.steps, k.prefetch) * LINE)))
+                if self.ahead is not None:
+                    share = f.add(f.mul(f.sub(row, first), f.sub(end, begin)), f.sub(tile, begin))
+                    far = self._far(panel, f.mul(share, d(c.steps * LINE)), place)
+                self._dispatch(rows, columns, replace(panel, following=following), place, far)
+
+    def _far(self, panel: Panel, offset: str, place: Place) -> list[tuple[str, str]]:
+        """Where a tile begins to fetch for later launches, and the bytes between two lines.
+
+        Beyond the end it is a line that the tile reads anyway, again and again.
+        """
+        f, (begin, end) = self.f, panel.ahead
+        at = f.add(begin, offset)
+        more = f.set(f"icmp ult i64 {at}, {end}")
+        pointer = f.set(f"inttoptr i64 {at} to ptr")
+        return [("ptr", f.set(f"select i1 {more}, ptr {pointer}, ptr {place.a}")),
+                ("i64", f.set(f"select i1 {more}, i64 {LINE}, i64 0"))]
 
     def _range(self, block: str, size: int, count: str) -> tuple[str, str]:
         if not size:
@@ -191,9 +239,10 @@ class Driver:
         first = self.f.mul(block, size)
         return first, self.f.minimum(self.f.add(first, size), count)
 
-    def _dispatch(self, rows: str | int, columns: str | int, panel: Panel, place: Place) -> None:
+    def _dispatch(self, rows: str | int, columns: str | int, panel: Panel, place: Place,
+                  far: list[tuple[str, str]]) -> None:
         """Call the tile of the sizes known at run time."""
-        f, args = self.f, self._arguments(panel, place)
+        f, args = self.f, self._arguments(panel, place, far)
         masks = [False] if panel.tail is None else [True] if panel.tail == "true" else [False, True]
         key = f.add(f.mul(rows, 256), f.mul(columns, 2))
         if len(masks) > 1:
@@ -202,10 +251,10 @@ class Driver:
                  for q in sizes(columns, self.column_cut) for m in masks}
         switch(f, key, cases, lambda v: f.call("void", self._tile(*v), *args))
 
-    def _arguments(self, panel: Panel, place: Place) -> list[tuple[str, str]]:
+    def _arguments(self, panel: Panel, place: Place, far: list[tuple[str, str]]) -> list[tuple[str, str]]:
         pointers = (place.a, panel.b, panel.bias, place.y, panel.following)
         return [*(("ptr", p) for p in pointers), ("i64", panel.valid), ("ptr", "%dims"),
-                *(("ptr", e) for e in place.extras)]
+                *far, *(("ptr", e) for e in place.extras)]
 
     def _tile(self, rows: int, columns: int, masked: bool) -> str:
         c, k = self.c, self.k
@@ -217,6 +266,6 @@ class Driver:
                 nr = -(-valid // k.lanes)
         small = rows * columns * nr < 12
         unroll = max(k.unroll if small else 1, k.prefetch)
-        tile = Tile(rows, columns, nr, k.lanes, valid, k.packed, unroll, k.prefetch, k.mixed)
+        tile = Tile(rows, columns, nr, k.lanes, valid, k.packed, unroll, k.prefetch, k.mixed, self.ahead is not None)
         self.used[rows, columns, masked] = tile
         return tile.name(self.symbol)

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ...dims import Dim, evaluate
+from ...dims import Dim, evaluate, maximum
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, arg, entry, linked, vector
 from ..problem import Operand, Phase, Problem, Source, Tactic, Workspace
@@ -111,6 +111,7 @@ class _Writer:
         sizes = [window_bytes(x, w.length) for x, w in zip(self.flowing, self.windows, strict=False)]
         scratch = [w.bytes for s in self.sources for w in s.workspaces if isinstance(w.bytes, int)]
         self.places = [0, *accumulate([*sizes, *(-(-size // ALIGN) * ALIGN for size in scratch)])]
+        self.ahead = [evaluate(s.ahead, {str(ROWS): w.step}) for s, w in zip(self.sources, self.windows, strict=True)]
         self.f = entry(symbol)
         self.order: list[Dim] = []
         self.d = Dims(self.f, self.order)
@@ -123,6 +124,7 @@ class _Writer:
         self.buffers = [f.at(own, self.places[k]) for k in range(len(self.flowing))]
         self.pointers = [arg(f, i) for i in range(inputs + 1)]
         self.locals = [self._arguments(k, own) for k in range(len(self.sources))]
+        fetched = self._fetched(inputs + 2, bands) if any(self.ahead) else ("0", "0")
         for k in range(len(self.flowing)):
             self._clear_columns(k)
         with f.loop("chunk", f.begin, f.end) as chunk:
@@ -131,7 +133,9 @@ class _Writer:
             first = f.mul(piece, tactic.bands)
             with f.loop("band", first, f.minimum(f.add(first, tactic.bands), bands)) as band:
                 fresh = f.op("and", "i1", starts, f.set(f"icmp eq i64 {band}, {first}"))
+                share = f.add(fetched[0], f.mul(f.add(f.mul(image, bands), band), fetched[1]))
                 for k in range(len(self.sources)):
+                    self._fetch(k, share, fetched[1])
                     self._stage(k, image, band, fresh)
         tables = [self._table(k) for k in range(len(self.sources))]
         packed = tuple(sorted({number for stage, s in zip(self.form.stages, self.sources, strict=True)
@@ -139,12 +143,13 @@ class _Writer:
         text = linked("\n".join(tables), f, *(s.text for s in self.sources))
         chunks = self.form.stages[-1].shape[0] * pieces
         return Source(text, (Phase(self.symbol, chunks),), tuple(self.order),
-                      (Workspace(self.places[-1], per_thread=True),), packed)
+                      (Workspace(self.places[-1], per_thread=True),), packed,
+                      self.form.stages[-1].shape[0] * (bands * sum(self.ahead)))
 
     def _arguments(self, k: int, own: str) -> str:
         """The argument array of stage k's kernel, with all that does not move filled in."""
         f, stage, source = self.f, self.form.stages[k], self.sources[k]
-        count = len(stage.operands) + 1 + len(source.workspaces)
+        count = len(stage.operands) + 1 + len(source.workspaces) + (2 if self.ahead[k] else 0)
         array = f.alloca(f"[{count} x ptr]", "args")
         for i, number in enumerate(stage.numbers):
             if number is None or (number != FLOW and not stage.moves(i)):
@@ -161,6 +166,22 @@ class _Writer:
                    for d in (source.phases[0].chunks, *source.dims)]
         values = ", ".join(f"i64 {n}" for n in numbers)
         return f"@{self.symbol}_t{k} = internal constant [{len(numbers)} x i64] [{values}], align 64"
+
+    def _fetched(self, at: int, bands: int) -> tuple[str, str]:
+        """Address of what is fetched for later launches, and each band's share of it in bytes."""
+        f = self.f
+        begin, end = (f.load("i64", f.at("%args", 8 * (at + i))) for i in range(2))
+        return begin, f.divide(f.sub(end, begin), self.d(maximum(1, self.form.stages[-1].shape[0] * bands)))
+
+    def _fetch(self, k: int, begin: str, size: str) -> None:
+        """Give stage k its part of a band's share."""
+        f, stage, source = self.f, self.form.stages[k], self.sources[k]
+        if not self.ahead[k]:
+            return
+        at = len(stage.operands) + 1 + len(source.workspaces)
+        for i in range(2):
+            before = f.divide(f.mul(size, sum(self.ahead[: k + i])), sum(self.ahead))
+            f.store("i64", f.add(begin, before), f.at(self.locals[k], 8 * (at + i)), 8)
 
     # one band -----------------------------------------------------------------------------------------------------
     def _stage(self, k: int, image: str, band: str, fresh: str) -> None:

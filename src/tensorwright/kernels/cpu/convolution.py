@@ -13,7 +13,7 @@ from ...ops.convolution import Convolution
 from ...targets import CpuSpec
 from ..llvm import SCALAR, module
 from ..problem import Phase, Problem, Source, Workspace
-from .blocking import Blocking, blocked_functions
+from .blocking import Blocking, blocked_functions, bytes_ahead
 from .contraction import (
     NATIVE,
     Axis,
@@ -54,8 +54,8 @@ class DirectConvolution:
             size = padded_columns(c.n, k.nr * k.lanes, k.lanes) * c.steps * c.groups * c.dtype.itemsize
             phases = (Phase(first.name, first_chunks), Phase(symbol, chunks))
             return Source(module(first, *functions), phases, tuple(order), (Workspace(size),))
-        functions, chunks = blocked_functions(c, self.blocking, cpu, symbol, order)
-        return Source(module(*functions), (Phase(symbol, chunks),), tuple(order), packed=(1,))
+        functions, chunks = blocked_functions(c, k, cpu, symbol, order, ahead=len(problem.inputs) + 1)
+        return Source(module(*functions), (Phase(symbol, chunks),), tuple(order), packed=(1,), ahead=bytes_ahead(c, k))
 
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
         op, _, _ = core_of(problem.op)

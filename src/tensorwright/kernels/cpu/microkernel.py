@@ -22,6 +22,7 @@ class Tile:
     unroll          steps per turn of the innermost loop, where that divides its count
     prefetch        0, or one cache line of the next panel is fetched every so many steps
     mixed           0, or a vector of outputs belongs to several groups of so many input and output channels each
+    ahead           a cache line for a later launch is fetched with every step
     """
 
     rows: int
@@ -33,6 +34,7 @@ class Tile:
     unroll: int = 1
     prefetch: int = 0
     mixed: int = 0
+    ahead: bool = False
 
     def width(self, j: int) -> int:
         """Lanes of vector j: where at most half of the last one exists, half a vector does (and half of that, ...)."""
@@ -54,8 +56,10 @@ def tile_function(c: Contraction, t: Tile, symbol: str, order: list[Dim], cpu: C
     """void tile(a, b, bias, y, next, valid, dims, e0, e1, ...): pointers at the tile's first element.
 
     next    where to prefetch from; valid: channels that exist, used when t.valid is -1
+    Where t.ahead, dims is followed by far, where lines for later launches begin, and far_step, bytes between them.
     """
     params = {"a": "ptr", "b": "ptr", "bias": "ptr", "y": "ptr", "next": "ptr", "valid": "i64", "dims": "ptr"}
+    params |= {"far": "ptr", "far_step": "i64"} if t.ahead else {}
     params |= {f"e{i}": "ptr" for i in range(len(c.extra_n))}
     f = Function(t.name(symbol), linkage="internal", attributes="nounwind noinline", **params)
     return TileWriter(c, t, f, Dims(f, order), cpu).write()
@@ -97,8 +101,8 @@ class TileWriter:
         f, t = self.f, self.t
         starts = [f.const(self.types[j], 0) if self.c.args[2] is None else
                   load(f, self.types[j], f.at("%bias", j * t.lanes * self.size), self.masks[j]) for j in range(t.nr)]
-        state = self._nest(0, ["%a", "%b", "%next", *(starts * len(self.places))])
-        values = state[3:]
+        state = self._nest(0, ["%a", "%b", "%next", "%far" if t.ahead else "null", *(starts * len(self.places))])
+        values = state[4:]
         self._finish_all(values, Corner("%y", tuple(f"%e{i}" for i in range(len(self.c.extra_n))), tuple(self.masks)),
                          t.rows, t.columns)
         return f
@@ -123,7 +127,7 @@ class TileWriter:
             for j in range(len(to.masks)):
                 self._finish(f.load(self.types[j], f.at(pixel, j * size)), r, q, j, to)
 
-    # the loops over taps; state is [pointer to A, pointer to B, prefetch pointer, accumulators...] -----------------
+    # the loops over taps; state is [pointers to A, to B, to what is fetched of B, and ahead of it, accumulators...]
     def _nest(self, level: int, state: list[str]) -> list[str]:
         f, (count, stride) = self.f, self.c.taps[level]
         innermost = level == len(self.c.taps) - 1
@@ -134,7 +138,7 @@ class TileWriter:
             return self._steps(count, stride, state)
         turn = next(u for u in range(self.t.unroll, 0, -1) if (isinstance(count, int) and count % u == 0) or u == 1)
         turn = turn if innermost else 1
-        types = ["ptr"] * 3 + self.types * len(self.places)
+        types = ["ptr"] * 4 + self.types * len(self.places)
         with f.reduce_loop(f"k{level}_", 0, self.d(count), list(zip(types, state, strict=True)),
                            step=turn) as (_, now, following):
             if innermost:
@@ -147,7 +151,7 @@ class TileWriter:
 
     def _steps(self, count: int, stride: Dim, state: list[str]) -> list[str]:
         f, t = self.f, self.t
-        a, b, following, *acc = state
+        a, b, following, far, *acc = state
         row = self.d(self.step_b)
         for u in range(count):
             line = f.at(b, f.mul(u, row))
@@ -156,18 +160,21 @@ class TileWriter:
             if t.prefetch and u % t.prefetch == 0:
                 f.prefetch(following, locality=2)
                 following = f.at(following, 64)
+            if t.ahead:
+                f.prefetch(far, locality=2)
+                far = f.at(far, "%far_step")
             base = f.at(a, f.mul(u, self.d(stride * self.size)))
             for i, offset in enumerate(self.offsets):
                 x = f.load(self.scalar, f.at(base, offset))
                 spread = {type_: f.splat(type_, x) for type_ in dict.fromkeys(self.types)}
                 for j, type_ in enumerate(self.types):
                     acc[i * t.nr + j] = f.fma(type_, spread[type_], bs[j], acc[i * t.nr + j])
-        return [a, f.at(b, f.mul(count, row)), following, *acc]
+        return [a, f.at(b, f.mul(count, row)), following, far, *acc]
 
     def _mixed_steps(self, state: list[str]) -> list[str]:
         """One tap of a vector of groups: a vector of inputs per pixel; each step spreads one channel of every group."""
         f, t = self.f, self.t
-        a, b, following, *acc = state
+        a, b, following, far, *acc = state
         inputs = [f.load(self.type, f.at(a, offset)) for offset in self.offsets]
         for channel in range(t.mixed):
             weights = f.load(self.type, f.at(b, channel * t.lanes * self.size))
@@ -175,7 +182,7 @@ class TileWriter:
             for i, x in enumerate(inputs):
                 spread = f.set(f"shufflevector {self.type} {x}, {self.type} poison, <{t.lanes} x i32> <{lanes}>")
                 acc[i] = f.fma(self.type, spread, weights, acc[i])
-        return [a, f.at(b, t.mixed * t.lanes * self.size), following, *acc]
+        return [a, f.at(b, t.mixed * t.lanes * self.size), following, far, *acc]
 
     # epilogue and store ---------------------------------------------------------------------------------------------
     def _finish(self, value: str, r: str | int, q: str | int, j: int, to: Corner) -> None:

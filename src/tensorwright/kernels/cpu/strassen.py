@@ -51,7 +51,7 @@ class Strassen:
         assert whole is not None
         h, target = self._halves(whole), len(problem.inputs) + 1
         order: list[Dim] = []
-        driver = QuarterDriver(h, h.product(target), self.blocking, target + 1, symbol, order)
+        driver = QuarterDriver(h, h.product(target), self.blocking, target + 1, target + 2, symbol, order)
         functions = driver.functions(cpu)
         phases: tuple[Phase, ...] = (Phase(symbol, driver.chunks),)
         if not self.tiles:
@@ -60,7 +60,7 @@ class Strassen:
             phases = (Phase(sums.name, chunks), *phases)
         workspaces = (Workspace(PRODUCTS * h.plane * whole.dtype.itemsize, per_thread=bool(self.tiles)),
                       Workspace(driver.buffer_bytes, per_thread=True))
-        return Source(module(*functions), phases, tuple(order), workspaces, packed=(1,))
+        return Source(module(*functions), phases, tuple(order), workspaces, (1,), driver.bytes_ahead)
 
     def _halves(self, whole: Contraction) -> Halves:
         return Halves(whole, self.axis, self.blocking.mr, self.blocking.lanes, self.tiles)

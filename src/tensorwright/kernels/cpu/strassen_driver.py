@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...dims import Dim, product
 from ...targets import CpuSpec
 from ..llvm import SCALAR, Dims, Function, arg, entry, vector
-from .blocking import Blocking, Driver, Panel, Place
+from .blocking import LINE, Blocking, Driver, Panel, Place
 from .contraction import Contraction
 from .cuts import piece, sizes, switch
 from .epilogue import load
@@ -90,10 +90,12 @@ class QuarterDriver(Driver):
     """Walks the tiles of the upper left quarter; each does its like in the other three.
 
     buffers   argument with a slice of `buffer_bytes` per thread
+    ahead     argument that says where what later launches need begins; the one after it, where it ends
     """
 
-    def __init__(self, h: Halves, c: Contraction, k: Blocking, buffers: int, symbol: str, order: list[Dim]) -> None:
-        super().__init__(c, k, symbol, order, span=2 * k.nr * k.lanes)
+    def __init__(self, h: Halves, c: Contraction, k: Blocking, buffers: int, ahead: int, symbol: str,
+                 order: list[Dim]) -> None:
+        super().__init__(c, k, symbol, order, span=2 * k.nr * k.lanes, ahead=ahead)
         self.h, self.quarters = h, dict[tuple[int, int, bool, bool], QuarterTile]()
         self.buffers = buffers
         self.tile_bytes = 2 * k.mr * self.width * c.dtype.itemsize
@@ -105,6 +107,11 @@ class QuarterDriver(Driver):
         """Of the buffers of a chunk's tiles."""
         rows, tiles = self.k.chunk_rows or self.rows, self.k.chunk_tiles or self.column_cut.count
         return rows * tiles * self.tile_bytes
+
+    @property
+    def bytes_ahead(self) -> Dim:
+        """How much can be fetched for later launches: a cache line with every step of every product of a tile."""
+        return PRODUCTS * self.rows * self.column_cut.count * self.panels * self.h.depth * LINE
 
     def functions(self, cpu: CpuSpec) -> list[Function]:
         order = self.d.order
@@ -120,6 +127,8 @@ class QuarterDriver(Driver):
         plane = h.plane
         assert isinstance(plane, int)
         sums = f.at(start.a, f.mul("%thread", PRODUCTS * plane * size))
+        assert self.ahead is not None
+        fetched, part = self._share(self.ahead, self.chunks * self.panels)
         inner = [d(extent) for extent in h.extents[1:-1]]
         with f.loop("chunk", f.begin, f.end) as chunk:
             row_block, tile_block = self._split(chunk, [d(self.tile_blocks)])
@@ -132,7 +141,9 @@ class QuarterDriver(Driver):
                     _sum_tile(f, d, h, self.symbol, x, f.at(sums, f.mul(share, h.tile * size)), [*outer, tile])
             with f.loop("panel", 0, d(self.panels)) as panel:
                 here = self._columns(Place(sums, start.y, start.extras), f.mul(panel, self.span))
-                self._rows(here, self._panel(b, bias, "0", [], panel), row_block, tile_block)
+                first = f.add(fetched, f.mul(f.add(f.mul(chunk, d(self.panels)), panel), part))
+                columns = replace(self._panel(b, bias, "0", [], panel), ahead=(first, f.add(first, part)))
+                self._rows(here, columns, row_block, tile_block)
         return f
 
     def _rows(self, start: Place, panel: Panel, row_block: str, tile_block: str) -> None:
@@ -151,15 +162,18 @@ class QuarterDriver(Driver):
                     share = f.add(f.mul(f.sub(row, first), f.sub(end, begin)), f.sub(tile, begin))
                     slot = share if h.tiles else f.add(f.mul(row, d(self.column_cut.count)), tile)
                     there = replace(self._move(here, c.pixels[-1:], [q]), a=f.at(start.a, f.mul(slot, h.tile * size)))
-                    ahead = f.at(panel.b, f.mul(share, h.depth // k.prefetch * 64 if k.prefetch else 0))
+                    ahead = f.at(panel.b, f.mul(share, h.depth // k.prefetch * LINE if k.prefetch else 0))
+                    tiles = f.mul(f.sub(last, first), f.sub(end, begin))
+                    far = self._far(panel, f.mul(f.add(f.mul(tiles, p), share), h.depth * LINE), there)
                     self._serve(p, columns, replace(panel, following=ahead), there, [*outer, tile],
-                                f.at(buffers, f.mul(share, self.tile_bytes)))
+                                f.at(buffers, f.mul(share, self.tile_bytes)), far)
 
-    def _serve(self, p: int, columns: str | int, panel: Panel, place: Place, at: list[str], buffers: str) -> None:
+    def _serve(self, p: int, columns: str | int, panel: Panel, place: Place, at: list[str], buffers: str,
+               far: list[tuple[str, str]]) -> None:
         """Call the tile of product p for the sizes known at run time."""
         f, h = self.f, self.h
         args = [*(("ptr", x) for x in (place.a, panel.b, panel.bias, place.y, panel.following, buffers, "%dims")),
-                *(("ptr", e) for e in place.extras)]
+                *far, *(("ptr", e) for e in place.extras)]
         tails = [False] if panel.tail is None else [True] if panel.tail == "true" else [False, True]
         key, cuts = f.mul(columns, 4), [False]
         if len(tails) > 1:
@@ -187,6 +201,7 @@ class QuarterDriver(Driver):
         valid = c.n % self.span if tail else self.span
         nr = half_width(valid, k.lanes) // k.lanes
         lower = columns if not cut else columns - 1 if self.h.axis == -1 else 0
-        tile = QuarterTile(Tile(1, columns, nr, k.lanes, unroll=k.unroll, prefetch=k.prefetch), p, valid, lower)
+        one = Tile(1, columns, nr, k.lanes, unroll=k.unroll, prefetch=k.prefetch, ahead=True)
+        tile = QuarterTile(one, p, valid, lower)
         self.quarters[p, columns, tail, cut] = tile
         return tile.name(self.symbol)

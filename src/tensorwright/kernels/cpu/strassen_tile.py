@@ -41,8 +41,9 @@ class QuarterTile:
 def quarter_function(h: Halves, c: Contraction, t: QuarterTile, symbol: str, order: list[Dim],
                      cpu: CpuSpec) -> Function:
     """void tile(a, b, bias, y, next, buffers, dims, e0, e1, ...): a, b and next of the first product; y, bias and e of
-    the upper left quarter; buffers: u2, then u3."""
+    the upper left quarter; buffers: u2, then u3. Where t.tile.ahead, dims is followed by far and far_step."""
     params = {"a": "ptr", "b": "ptr", "bias": "ptr", "y": "ptr", "next": "ptr", "buffers": "ptr", "dims": "ptr"}
+    params |= {"far": "ptr", "far_step": "i64"} if t.tile.ahead else {}
     params |= {f"e{i}": "ptr" for i in range(len(c.extra_n))}
     f = Function(t.name(symbol), linkage="internal", attributes="nounwind noinline", **params)
     return _QuarterWriter(h, c, t, f, Dims(f, order), cpu).write()
@@ -87,7 +88,8 @@ class _QuarterWriter(TileWriter):
         f, d, p = self.f, self.d, self.quarter.product
         panel = self.h.depth * self.width * self.size
         a = f.at("%a", f.mul(p, d(self.h.plane * self.size)))
-        return self._nest(1, [a, f.at("%b", p * panel), f.at("%next", (p + 1) * panel), *acc])[3:]
+        far = "%far" if self.t.ahead else "null"
+        return self._nest(1, [a, f.at("%b", p * panel), f.at("%next", (p + 1) * panel), far, *acc])[4:]
 
     def _save(self, values: list[str], slots: list[str]) -> None:
         for value, slot in zip(values, slots, strict=True):
