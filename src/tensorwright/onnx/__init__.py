@@ -40,6 +40,7 @@ _HOME = {
     "constant_shapes": "reshapes",
     "clean_names": "clean",
     "Redimensioned": "dimensions", "set_batch": "dimensions", "set_dims": "dimensions",
+    "Finding": "lint.record", "Severity": "lint.record", "explain": "lint.page", "fix": "lint.run", "lint": "lint.run",
 }
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from .duplicates import deduplicate, merge_duplicates, merge_initialisers
     from .edit import edit, editing, settle_later
     from .fold import Folded, fold
+    from .lint.page import explain
+    from .lint.record import Finding, Severity
+    from .lint.run import fix, lint
     from .look.cost import Costs, costs
     from .look.memory import Memory, memory
     from .look.nodes import describe
@@ -66,14 +70,14 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Costs", "Folded", "Memory", "Model", "Overview", "Redimensioned", "Removed", "Simplified", "Statistics",
-           "append", "check", "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute",
-           "describe", "downstream", "edit", "editing", "fold", "get_attribute", "get_attributes", "get_weight",
-           "infer", "load", "memory", "merge", "merge_duplicates", "merge_initialisers", "merge_transposes", "overview",
-           "prepend", "problem", "producers", "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes",
-           "remove_slices", "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor",
-           "rename_tensors", "save", "set_attribute", "set_batch", "set_dims", "set_weight", "settle_later", "simplify",
-           "statistics", "upstream", "weights"]
+__all__ = ["Costs", "Finding", "Folded", "Memory", "Model", "Overview", "Redimensioned", "Removed", "Severity",
+           "Simplified", "Statistics", "append", "check", "clean_names", "constant_shapes", "consumers", "costs",
+           "deduplicate", "delete_attribute", "describe", "downstream", "edit", "editing", "explain", "fix", "fold",
+           "get_attribute", "get_attributes", "get_weight", "infer", "lint", "load", "memory", "merge",
+           "merge_duplicates", "merge_initialisers", "merge_transposes", "overview", "prepend", "problem", "producers",
+           "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes", "remove_slices", "remove_unused",
+           "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save", "set_attribute",
+           "set_batch", "set_dims", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:

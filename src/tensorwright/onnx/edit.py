@@ -50,7 +50,11 @@ def editing(model: Model) -> Iterator[Model]:
         finally:
             model.edit_depth -= 1
         return
-    before = model.ir.clone()
+    try:
+        before = model.ir.clone()
+    except Exception as error:                           # onnx_ir's, for nodes that read what nobody makes
+        raise ModelError("the model is too damaged to be edited", at=model.label,
+                         try_="`wright onnx check` says what is wrong; export or download the model again") from error
     model.edit_depth, model.unsettled = 1, False
     try:
         yield model

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..dims import parse, symbols
 from ..dtypes import DType
-from ..errors import TensorwrightError
+from ..errors import ModelError, TensorwrightError
 from ..importer import families
 from ..importer.graph import MOST_NODES, RANDOM, Frame, GraphImporter
 from ..importer.host import dtype_of
@@ -26,6 +26,7 @@ from ..importer.values import COMPUTABLE, SMALL, Decline, Value
 from ..ir import Layer, Op, OpaqueType, TensorType, ValueType
 from ..ops import Host
 from .model import Model, subgraphs
+from .storage import reason
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -190,8 +191,11 @@ def constant_tensor(value: onnx_ir.Value) -> Any:
 
 
 def array_of(tensor: Any) -> np.ndarray:
-    """A tensor's elements; a view of the file where the type allows."""
-    return np.asarray(tensor.numpy())
+    """A tensor's elements; a view of the file where the type allows. ModelError when it is damaged."""
+    try:
+        return np.asarray(tensor.numpy())
+    except Exception as error:                           # a small tensor is decoded only now, and in many ways
+        raise ModelError(f"tensor {tensor.name!r} cannot be decoded: {reason(error)}") from error
 
 
 def random_nodes(node: onnx_ir.Node) -> bool:
