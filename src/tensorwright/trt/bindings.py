@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Union
 
 from .enums import DataType, TensorFormat, TensorIOMode, TensorLocation
-from .foundation import Closed, Dims, Shape
+from .foundation import IMPLICIT_BATCH, Closed, Dims, Shape
 
 Binding = Union[int, str]
 
@@ -96,9 +96,9 @@ class EngineBindings(Closed):
         raise RuntimeError(f"binding {binding!r} is not an input shape tensor")
 
     @property
-    def max_batch_size(self) -> int:
-        """1: batch is explicit, an axis like the others."""
-        return 1
+    def max_batch_size(self: Any) -> int:
+        """1 when batch is explicit, an axis like the others."""
+        return int(self._plan.metadata.get(IMPLICIT_BATCH, 1))
 
     @property
     def max_workspace_size(self: Any) -> int:
@@ -141,6 +141,14 @@ class ContextBindings(Closed):
         """For networks with an implicit batch dimension: refused for all others unless batch_size is 1."""
         if bindings is None:
             raise TypeError("execute() takes bindings, a list of addresses")
+        if self._engine.has_implicit_batch_dimension:
+            most = self._engine.max_batch_size
+            if not 1 <= batch_size <= most:
+                return bool(self._refuse(f"batch size {batch_size} is outside 1 to {most}"))
+            for info in self._engine._engine.inputs:
+                self._shapes[info.name] = (int(batch_size), *info.shape[1:])
+            self._fresh = self._ready = False
+            return bool(self._execute_list(bindings))
         if batch_size != 1:
             return self._refuse(f"execute with batch size {batch_size}: the batch of this engine is explicit; set the "
                                 "shapes of its inputs, and use execute_v2")

@@ -44,13 +44,9 @@ class Builder(BuilderOptions):
         self.logger = logger
         self._closed = True
 
-    def create_network(self, flags: int = 0) -> INetworkDefinition | None:
-        """flags: bits of NetworkDefinitionCreationFlag. None, with an error in the log, for a network with an implicit
-        batch dimension, which generations 5 to 8 make when flags do not say EXPLICIT_BATCH."""
-        if 0 < self._number < 10 and not int(flags) >> int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH) & 1:
-            say(self.logger, ILogger.ERROR, "create_network: networks with an implicit batch dimension are not in this "
-                "version; try create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
-            return None
+    def create_network(self, flags: int = 0) -> INetworkDefinition:
+        """flags: bits of NetworkDefinitionCreationFlag. In generations 5 to 8 the network has an implicit batch
+        dimension when they do not say EXPLICIT_BATCH."""
         allowed = sum(1 << int(f) for f in self._class(NetworkDefinitionCreationFlag))
         if int(flags) & ~allowed:
             say(self.logger, ILogger.WARNING, f"create_network: unknown bits in flags {int(flags):#b} are ignored")
@@ -90,7 +86,9 @@ class Builder(BuilderOptions):
         try:
             check_wishes(config, self.logger)
             check_memory(network)
-            config._made_profiles(network._finish())
+            records = network._finish()
+            if not network.has_implicit_batch_dimension:
+                config._made_profiles(records)
         except TensorwrightError as error:
             say(self.logger, ILogger.ERROR, str(error))
             return False
@@ -199,7 +197,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
         check_precisions(network)
     check_memory(network)
     records = network._finish()
-    profiles = config._made_profiles(records)
+    profiles = network._batches() if network.has_implicit_batch_dimension else config._made_profiles(records)
     for profile in config._profiles:
         for name in profile._shapes:
             if name not in records.inputs:

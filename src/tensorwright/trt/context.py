@@ -102,6 +102,11 @@ class IExecutionContext(ContextBindings):
 
     def get_tensor_shape(self, name: str) -> Dims:
         """Resolved as far as shapes are set; -1 where unknown; invalid for an unknown name."""
+        shape = self._whole_shape(name)
+        return Dims(shape[1:]) if self._engine.has_implicit_batch_dimension and shape.nbDims > 0 else shape
+
+    def _whole_shape(self, name: str) -> Dims:
+        """Resolved as far as shapes are set; -1 where unknown; invalid for an unknown name."""
         info = self._engine._known(name)
         if info is None:
             return Dims.invalid()
@@ -191,7 +196,12 @@ class IExecutionContext(ContextBindings):
     def execute_v2(self, bindings: list[int]) -> bool:
         """Run with one address per tensor of the engine, in its order; or with those of all bindings, of which the
         block of the active profile counts."""
-        bindings = self._block(bindings)
+        if self._engine.has_implicit_batch_dimension:
+            return self._refuse("this engine has an implicit batch dimension: use execute or execute_async, which take "
+                                "the batch size")
+        return self._execute_list(self._block(bindings))
+
+    def _execute_list(self, bindings: list[int]) -> bool:
         if len(bindings) != self._engine.num_io_tensors:
             return self._refuse(f"{len(bindings)} addresses were given for {self._engine.num_io_tensors} tensors")
         if not all([self.set_tensor_address(n, int(a)) for n, a in zip(self._engine._names, bindings, strict=True)]):
@@ -217,7 +227,7 @@ class IExecutionContext(ContextBindings):
             engine = self._engine._engine
             wanted = [i.name for i in (*engine.inputs, *engine.outputs) if i.name not in self._allocators]
             if unset := [n for n in wanted if not self._addresses.get(n)]:
-                if any(math.prod(self.get_tensor_shape(n)) for n in unset):
+                if any(math.prod(self._whole_shape(n)) for n in unset):
                     return self._refuse(f"no address is set for {', '.join(unset)}")
             self._apply()
             owned = all(i.shape is not None for i in (*engine.inputs, *engine.outputs))
@@ -256,7 +266,7 @@ class IExecutionContext(ContextBindings):
         address = self._addresses.get(name, 0)
         if not is_device(address):
             return address
-        size = self._engine.get_tensor_bytes_per_component(name) * math.prod(self.get_tensor_shape(name))
+        size = self._engine.get_tensor_bytes_per_component(name) * math.prod(self._whole_shape(name))
         return host(address, size)
 
     def _run_copied(self) -> bool:
@@ -284,7 +294,7 @@ class IExecutionContext(ContextBindings):
         """The input at its address."""
         if info.dtype is None or info.shape is None:
             raise InputError(f"input {info.name!r} has no known rank: run this engine with tensorwright.Engine")
-        shape, dtype = tuple(self.get_tensor_shape(info.name)), info.dtype.numpy
+        shape, dtype = tuple(self._whole_shape(info.name)), info.dtype.numpy
         strides = [math.prod(shape[i + 1:]) * dtype.itemsize for i in range(len(shape))]
         return array_at(self._host(info.name), shape, strides, dtype)
 

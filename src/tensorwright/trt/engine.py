@@ -22,7 +22,7 @@ from .enums import (
     TensorIOMode,
     TensorLocation,
 )
-from .foundation import Closed, Dims, IHostMemory, theirs
+from .foundation import IMPLICIT_BATCH, Closed, Dims, IHostMemory, theirs
 from .logger import ILogger, say
 
 if TYPE_CHECKING:
@@ -158,7 +158,8 @@ class ICudaEngine(EngineBindings):
 
     @property
     def has_implicit_batch_dimension(self) -> bool:
-        return False
+        """Whether shapes leave out the batch, and `execute` takes it."""
+        return IMPLICIT_BATCH in self._plan.metadata
 
     @property
     def profiling_verbosity(self) -> ProfilingVerbosity:
@@ -218,7 +219,7 @@ class ICudaEngine(EngineBindings):
         info = self._known(name)
         if info is None or info.shape is None:
             return Dims.invalid()
-        return Dims(-1 if isinstance(d, Expr) else d for d in info.shape)
+        return Dims(-1 if isinstance(d, Expr) else d for d in info.shape[int(self.has_implicit_batch_dimension):])
 
     def get_tensor_dtype(self, name: str) -> DataType:
         info = self._known(name)

@@ -14,6 +14,10 @@ from .enums import DataType
 T = TypeVar("T")
 
 
+#: The symbol of an implicit batch dimension, and where a plan remembers the largest batch.
+BATCH, IMPLICIT_BATCH = "batch", "implicit_batch"
+
+
 class Closed:
     """An object that takes no attributes but its own: writing an unknown name is an AttributeError, not nothing.
 

@@ -67,8 +67,9 @@ class WeightsParam(Param):
 class Lowering:
     """The records of a network while its layers write themselves: an editor, and the value of each tensor."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lead: int = 0) -> None:
         self.editor = NetworkEditor(name)
+        self.lead = lead                                  # axes that shapes and axis numbers of scripts leave out
         self.values: dict[int, str] = {}
         self.written: set[int] = set()                    # layers, by id
         self.known: dict[str, Value] = {}                 # values that are known functions of the input shapes
@@ -103,6 +104,7 @@ class ILayer(Closed):
 
     _layer_type: LayerType = LayerType.PLUGIN
     _optional_inputs = 0            # how many inputs may follow the required ones
+    _implicit_batch = True          # whether it can be in a network whose shapes leave out the batch
 
     def __init__(self, network: INetworkDefinition, inputs: Sequence[ITensor | None], outputs: int = 1, name: str = "",
                  **params: Any) -> None:
@@ -236,6 +238,10 @@ class ILayer(Closed):
         elif any(v is not None and v in to.known for v in values) and (nodes := self._shape_nodes(to, values)):
             results = self._appended(to, values, nodes)
         else:
+            if to.lead and not self._implicit_batch:
+                raise UnsupportedError(f"{type(self).__name__} in a network with an implicit batch dimension is not in "
+                                       "this version", try_="create_network(1 << int(NetworkDefinitionCreationFlag."
+                                       "EXPLICIT_BATCH))")
             results = self._lower(to, values)
         for i, dtype in self._output_types.items():
             cast = pointwise("cast", to.type(results[i]).dtype, result=ours(dtype))

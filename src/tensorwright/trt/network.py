@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..dims import Dim, identifier, symbol
 from ..errors import BuildError, TensorwrightError
 from ..ir import Network, TensorType, ValueType
+from ..plan.records import Profile
 from .enums import DataType, NetworkDefinitionCreationFlag
 from .enums.choice import members
-from .foundation import Dims, Shape, ours
+from .foundation import BATCH, IMPLICIT_BATCH, Dims, Shape, ours
 from .layer import ILayer, Lowering
 from .layers import IConstantLayer
 from .logger import ILogger, say
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class INetworkDefinition(NetworkLayers):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
-    Batch is explicit: every dimension of an input is in its shape, -1 for those that vary.
+    With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
+    (generations 5 to 8) shapes leave out the first one.
     """
 
     name = "network"
@@ -71,7 +73,18 @@ class INetworkDefinition(NetworkLayers):
 
     @property
     def has_implicit_batch_dimension(self) -> bool:
+        """Whether shapes leave out a first axis, the batch, of 1 to Builder.max_batch_size: generations 5 to 8."""
+        return 0 < self._number < 10 and not self._flags >> int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH) & 1
+
+    @property
+    def has_explicit_precision(self) -> bool:
+        """False: types are those given, and flags permit lower ones."""
         return False
+
+    def _batches(self) -> tuple[Profile, ...]:
+        """The one profile of a network with an implicit batch dimension."""
+        most = max(1, int(self._builder.max_batch_size))
+        return (Profile(((BATCH, (1, most, most)),)),)
 
     def get_layer(self, index: int) -> ILayer | None:
         return self._layers[index]._view() if 0 <= index < len(self._layers) else None
@@ -105,6 +118,8 @@ class INetworkDefinition(NetworkLayers):
             return None
         try:
             Dims(shape)
+            if self.has_implicit_batch_dimension and any(d < 0 for d in shape):
+                raise ValueError("sizes that only run time knows need a network of explicit batch")
         except ValueError as error:
             self._error(f"add_input {name!r}: {error}")
             return None
@@ -155,9 +170,12 @@ class INetworkDefinition(NetworkLayers):
         say(self._builder.logger, ILogger.ERROR, text)
 
     def _symbolic(self, tensor: ITensor, shape: Shape) -> tuple[Dim, ...]:
-        """-1 becomes a symbol: the dimension's name if it has one, else one made from the input's name and the axis."""
-        return tuple(d if d >= 0 else symbol(identifier(tensor._dimension_names.get(axis) or f"{tensor._name}_{axis}"))
-                     for axis, d in enumerate(shape))
+        """-1 becomes a symbol: the dimension's name if it has one, else one made from the input's name and the axis. An
+        implicit batch comes first."""
+        lead = (symbol(BATCH),) if self.has_implicit_batch_dimension else ()
+        names = tensor._dimension_names
+        return lead + tuple(d if d >= 0 else symbol(identifier(names.get(axis) or f"{tensor._name}_{axis}"))
+                            for axis, d in enumerate(shape))
 
     def _changed(self) -> None:
         """Something that was written into records may be different now: write again when asked."""
@@ -166,7 +184,8 @@ class INetworkDefinition(NetworkLayers):
     def _lowered(self) -> Lowering:
         """The records of all layers that fit. Those that do not are in `_failures`; their outputs have no value."""
         if self._lowering is None:
-            self._lowering, self._written, self._failures = Lowering(self.name), 0, []
+            lead = int(self.has_implicit_batch_dimension)
+            self._lowering, self._written, self._failures = Lowering(self.name, lead), 0, []
             self._lowering.renamed = self._renamed()
             for tensor in self._inputs:
                 assert tensor._given is not None
@@ -231,6 +250,8 @@ class INetworkDefinition(NetworkLayers):
                 raise BuildError(f"output {tensor.name!r} has the name of another tensor", try_="give it another name")
         lowering.editor.outputs = values
         lowering.editor.metadata = dict(self._metadata)
+        if self.has_implicit_batch_dimension:
+            lowering.editor.metadata[IMPLICIT_BATCH] = str(max(1, int(self._builder.max_batch_size)))
         return lowering.editor.finish()
 
 

@@ -95,6 +95,9 @@ class OnnxParser(Closed):
         from .. import importer
         self._errors = []
         try:
+            if self._network.has_implicit_batch_dimension:
+                raise UnsupportedError("ONNX models are parsed into networks of explicit batch", try_="builder."
+                                       "create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
             fill(self._network, importer.load(model, base_dir=base), self._layers)
         except TensorwrightError as error:
             self._errors.append(self._class(ParserError)(error))

@@ -50,7 +50,8 @@ class ITensor(Closed):
         t = self._type()
         if not isinstance(t, TensorType):
             return Dims.invalid()
-        return Dims(-1 if isinstance(d, Expr) else d for d in t.shape)
+        lead = int(self._network.has_implicit_batch_dimension)
+        return Dims(-1 if isinstance(d, Expr) else d for d in t.shape[lead:])
 
     @shape.setter
     def shape(self, value: Shape) -> None:

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 import tensorwright
-from tensorwright.generations import v6, v7, v8, v10
+from tensorwright.generations import v7, v10
 
 MODEL = (resources.files("tensorwright") / "data" / "digits.onnx").read_bytes()
 RANGES = ((1, 2, 4), (5, 6, 8))
@@ -119,14 +119,6 @@ def test_builder_options_reach_the_build() -> None:
     assert isinstance(engine, tensorwright.ICudaEngine) and any("FP16" in line for line in log.lines)
     builder.refittable = True
     assert builder.build_cuda_engine(network) is None and any("REFIT" in line for line in log.lines)
-
-
-def test_implicit_batch_is_a_clear_refusal() -> None:
-    for module in (v6, v7, v8):
-        log = Log(module)
-        assert module.Builder(log.logger).create_network() is None
-        assert any("implicit batch" in line for line in log.lines)
-    assert v10.Builder(v10.Logger()).create_network() is not None
 
 
 def test_generation_10_has_no_bindings() -> None:

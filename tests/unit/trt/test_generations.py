@@ -10,7 +10,7 @@ from tensorwright.generations import v5, v6, v7, v8, v10, v11, view
 
 VIEWS = {"5": v5, "6": v6, "7": v7, "8": v8, "10": v10, "11": v11}
 #: Names of each generation that this version lacks: may only shrink.
-MISSING = {"5": 54, "6": 72, "7": 98, "8": 111, "10": 203, "11": 178}
+MISSING = {"5": 54, "6": 71, "7": 97, "8": 110, "10": 203, "11": 178}
 
 
 @pytest.mark.parametrize("generation", VIEWS)

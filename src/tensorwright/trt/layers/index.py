@@ -25,6 +25,7 @@ class IGatherLayer(ILayer):
     """DEFAULT takes slices along an axis, ELEMENT single elements, ND by index vectors."""
 
     _layer_type = LayerType.GATHER
+    _implicit_batch = False
     axis = Param(0, int)
     mode = Param(GatherMode.DEFAULT)
     num_elementwise_dims = Param(0, int)
@@ -49,6 +50,7 @@ class IScatterLayer(ILayer):
     """Data with updates written at indices: ELEMENT along an axis, ND by index vectors."""
 
     _layer_type = LayerType.SCATTER
+    _implicit_batch = False
     axis = Param(0, int)
     mode = Param(ScatterMode.ELEMENT)
 
@@ -92,7 +94,7 @@ class IResizeLayer(ILayer):
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         x = to.type(values[0])
-        scales = tuple(float(s) for s in self.scales) or None
+        scales = ((1.0,) * to.lead + tuple(float(s) for s in self.scales)) if self.scales else None
         given = to.sizes(values, 1, self.name)
         if given is not None:
             shape, scales = given, None
@@ -101,7 +103,8 @@ class IResizeLayer(ILayer):
                 raise ShapeError(f"{len(scales)} scales for {x.rank} dimensions", x=x)
             shape = tuple(scaled(d, s) for d, s in zip(x.shape, scales, strict=True))
         elif self.shape is not None:
-            shape = tuple(d if w == -1 else w for d, w in zip(x.shape, self.shape, strict=True))
+            wanted = (-1,) * to.lead + tuple(self.shape)
+            shape = tuple(d if w == -1 else w for d, w in zip(x.shape, wanted, strict=True))
         else:
             raise ShapeError("a resize layer needs a shape or scales")
         if self.selector_for_single_pixel == ResizeSelector.UPPER and any(isinstance(d, int) and d == 1 for d in shape):

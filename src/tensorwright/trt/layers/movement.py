@@ -36,19 +36,20 @@ class IShuffleLayer(ILayer):
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         value = values[0]
         if self.first_transpose is not None:
-            value = self._also(to, Transpose(self._perm(self.first_transpose, to.type(value).rank)), value)
+            value = self._also(to, Transpose(self._perm(self.first_transpose, to.type(value).rank, to.lead)), value)
         wanted = to.sizes(values, 1, self.name)
         wanted = self.reshape_dims if wanted is None else wanted
         if wanted is not None:
-            value = self._also(to, Reshape(self._shape(to.type(value).shape, tuple(wanted))), value)
+            x = to.type(value).shape
+            value = self._also(to, Reshape(self._shape(x, (*x[: to.lead], *wanted))), value)
         t = to.type(value)
         if self.second_transpose is not None:
-            return self._last(to, Transpose(self._perm(self.second_transpose, t.rank)), value)
+            return self._last(to, Transpose(self._perm(self.second_transpose, t.rank, to.lead)), value)
         return self._last(to, Pointwise(In(0, t.dtype)), value)
 
     @staticmethod
-    def _perm(permutation: Permutation, rank: int) -> tuple[int, ...]:
-        perm = permutation[:rank]
+    def _perm(permutation: Permutation, rank: int, lead: int) -> tuple[int, ...]:
+        perm = (*range(lead), *(axis + lead for axis in permutation[: rank - lead]))
         if sorted(perm) != list(range(rank)):
             raise ShapeError(f"{perm} is not an order of {rank} axes")
         return perm
@@ -96,8 +97,12 @@ class ISliceLayer(ILayer):
         if any(v is not None for v in values[4:]):
             raise UnsupportedError(f"layer {self.name!r}: fill values and axes as inputs are not in this version")
         x = to.type(values[0])
+        if to.lead and len(values) > 1:
+            raise UnsupportedError(f"layer {self.name!r}: sizes as inputs need a network of explicit batch")
         given = [g if (g := to.sizes(values, i + 1, self.name)) is not None else tuple(own)
                  for i, own in enumerate((self.start, self.shape, self.stride))]
+        if to.lead:
+            given = [(whole, *part) for whole, part in zip((0, x.shape[0], 1), given, strict=True)]
         if self.axes is not None:
             axes = [int(a) % x.rank for a in self.axes]
             whole = ((0,) * x.rank, x.shape, (1,) * x.rank)
@@ -147,12 +152,15 @@ class IConcatenationLayer(ILayer):
         return [node("Concat", " ".join(f"x{i}" for i in range(len(values))), axis=axis)]
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        rank = to.type(values[0]).rank
-        return self._last(to, Concat(max(0, rank - 3) if self.axis is None else self.axis % rank), *values)
+        rank, lead = to.type(values[0]).rank, to.lead
+        return self._last(to, Concat(max(lead, rank - 3) if self.axis is None else
+                                     lead + self.axis % (rank - lead)), *values)
 
 
 class _Axes(ILayer):
     """Axes come as input 1, a constant vector."""
+
+    _implicit_batch = False
 
     def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
         return [node("Cast", "x1", "axes", to=onnx_type(DataType.INT64)),
@@ -201,13 +209,14 @@ class IConstantLayer(ILayer):
         shape = tuple(self.shape)
         if self.weights.size != int(np.prod(shape, dtype=np.int64)):
             raise ShapeError(f"{self.weights.size} weights do not fill shape {shape}")
-        return [to.constant(self.weights.reshape(shape), self._outputs[0].name)]
+        return [to.constant(self.weights.reshape((1,) * to.lead + shape), self._outputs[0].name)]
 
 
 class IShapeLayer(ILayer):
     """The sizes of the input as a vector: int64, in generations up to 8 int32."""
 
     _layer_type = LayerType.SHAPE
+    _implicit_batch = False
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         shape = to.type(values[0]).shape

@@ -131,7 +131,7 @@ class IScaleLayer(ILayer):
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         x = to.type(values[0])
-        axis = max(0, x.rank - 3) if self.channel_axis is None else int(self.channel_axis)
+        axis = max(0, x.rank - 3) if self.channel_axis is None else int(self.channel_axis) + to.lead
         if x.rank < 3 or not 0 <= axis < x.rank:
             raise ShapeError(f"scaling takes at least 3 dimensions and a channel axis within them, not {axis}", x=x)
         if self.mode == ScaleMode.UNIFORM:

@@ -27,7 +27,7 @@ class IReduceLayer(ILayer):
     keep_dims = Param(False, bool)
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        axes = bits(self.axes, to.type(values[0]).rank)
+        axes = bits(self.axes << to.lead, to.type(values[0]).rank)
         if not axes or self.op not in _KINDS:
             raise ShapeError(f"a reduction takes an operation and at least one axis, not {self.op} over {axes}")
         return self._last(to, Reduce(_KINDS[self.op], axes, self.keep_dims), values[0])
@@ -41,7 +41,7 @@ class ISoftMaxLayer(ILayer):
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         rank = to.type(values[0]).rank
-        axes = (max(0, rank - 3),) if self.axes is None else bits(self.axes, rank)
+        axes = (max(to.lead, rank - 3),) if self.axes is None else bits(self.axes << to.lead, rank)
         if len(axes) != 1:
             raise ShapeError(f"softmax takes one axis, the mask {self.axes:#b} names {len(axes)}")
         return self._last(to, Softmax(axes[0]), values[0])
@@ -55,6 +55,7 @@ class INormalizationLayer(ILayer):
     """
 
     _layer_type = LayerType.NORMALIZATION
+    _implicit_batch = False
     epsilon = Param(1e-5, float)
     axes = Param(0, int)
     num_groups = Param(1, int)
@@ -94,7 +95,7 @@ class ITopKLayer(ILayer):
     indices_type = Param(DataType.INT32)
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        axes = bits(self.axes, to.type(values[0]).rank)
+        axes = bits(self.axes << to.lead, to.type(values[0]).rank)
         if len(axes) != 1:
             raise ShapeError(f"top-k takes one axis, the mask {self.axes:#b} names {len(axes)}")
         first, second = self._names(to)
@@ -110,6 +111,7 @@ class ICumulativeLayer(ILayer):
     """Running sum along an axis, which input 1 gives: a constant scalar."""
 
     _layer_type = LayerType.CUMULATIVE
+    _implicit_batch = False
     op = Param(CumulativeOperation.SUM)
     exclusive = Param(False, bool)
     reverse = Param(False, bool)

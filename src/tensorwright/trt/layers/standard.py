@@ -33,6 +33,8 @@ def optional_sizes(value: Any) -> Dims | None:
 class Standard(ILayer):
     """Base: `_nodes` gives ONNX nodes that read x0, x1, ... and write y0, y1, ...; "" stands for an absent input."""
 
+    _implicit_batch = False
+
     def _nodes(self, types: list[TensorType | None]) -> list[onnx.NodeProto]:
         raise NotImplementedError(type(self).__name__)
 
@@ -44,6 +46,7 @@ class ILRNLayer(Standard):
     """y = x / (k + alpha / window_size · Σ x²)^beta over a window of channels around each. ONNX LRN."""
 
     _layer_type = LayerType.LRN
+    _implicit_batch = True
     window_size = Param(5, int)
     alpha = Param(1e-4, float)
     beta = Param(0.75, float)
