@@ -17,30 +17,44 @@ from typing import TYPE_CHECKING, Any
 
 #: Public name → the module that defines it.
 _HOME = {
-    "Model": "model", "load": "storage", "save": "storage",
     "check": "check", "infer": "check", "problem": "check",
+    "clean_names": "clean",
+    "Redimensioned": "dimensions", "set_batch": "dimensions", "set_dims": "dimensions",
+    "deduplicate": "duplicates", "merge_duplicates": "duplicates", "merge_initialisers": "duplicates",
     "edit": "edit", "editing": "edit", "settle_later": "edit",
+    "Folded": "fold", "fold": "fold",
+    "explain": "lint.page",
+    "Finding": "lint.record", "Severity": "lint.record",
+    "fix": "lint.run", "lint": "lint.run",
+    "Costs": "look.cost", "costs": "look.cost",
+    "Memory": "look.memory", "memory": "look.memory",
+    "describe": "look.nodes",
+    "Overview": "look.overview", "overview": "look.overview",
+    "Statistics": "look.statistics", "statistics": "look.statistics",
     "append": "merge", "merge": "merge", "prepend": "merge",
-    "get_weight": "structure.weights", "set_weight": "structure.weights", "weights": "structure.weights",
+    "Model": "model",
+    "merge_transposes": "noops", "remove_casts": "noops", "remove_identity": "noops", "remove_reshapes": "noops",
+    "remove_slices": "noops",
+    "Match": "pattern.match", "find_pattern": "pattern.match",
+    "Replaced": "pattern.replace", "replace_node": "pattern.replace", "replace_pattern": "pattern.replace",
+    "constant_shapes": "reshapes",
+    "Simplified": "simplify", "simplify": "simplify",
+    "load": "storage", "save": "storage",
     "delete_attribute": "structure.attributes", "get_attribute": "structure.attributes",
     "get_attributes": "structure.attributes", "set_attribute": "structure.attributes",
+    "Builder": "structure.build",
+    "add_node": "structure.insert", "add_weight": "structure.insert", "insert_after": "structure.insert",
+    "insert_before": "structure.insert", "insert_between": "structure.insert",
+    "delete_node": "structure.nodes", "delete_nodes": "structure.nodes", "replace_tensor": "structure.nodes",
+    "set_input": "structure.nodes",
+    "add_output": "structure.outputs", "extract": "structure.outputs", "remove_output": "structure.outputs",
+    "reorder_outputs": "structure.outputs",
     "rename_by": "structure.rename", "rename_node": "structure.rename", "rename_nodes": "structure.rename",
     "rename_tensor": "structure.rename", "rename_tensors": "structure.rename",
     "Removed": "structure.unused", "remove_inputs": "structure.unused", "remove_unused": "structure.unused",
     "consumers": "structure.walk", "downstream": "structure.walk", "producers": "structure.walk",
     "upstream": "structure.walk",
-    "Costs": "look.cost", "Memory": "look.memory", "Overview": "look.overview", "Statistics": "look.statistics",
-    "costs": "look.cost", "describe": "look.nodes", "memory": "look.memory", "overview": "look.overview",
-    "statistics": "look.statistics",
-    "Folded": "fold", "fold": "fold",
-    "Simplified": "simplify", "simplify": "simplify",
-    "merge_transposes": "noops", "remove_casts": "noops", "remove_identity": "noops", "remove_reshapes": "noops",
-    "remove_slices": "noops",
-    "deduplicate": "duplicates", "merge_duplicates": "duplicates", "merge_initialisers": "duplicates",
-    "constant_shapes": "reshapes",
-    "clean_names": "clean",
-    "Redimensioned": "dimensions", "set_batch": "dimensions", "set_dims": "dimensions",
-    "Finding": "lint.record", "Severity": "lint.record", "explain": "lint.page", "fix": "lint.run", "lint": "lint.run",
+    "get_weight": "structure.weights", "set_weight": "structure.weights", "weights": "structure.weights",
 }
 
 if TYPE_CHECKING:
@@ -61,23 +75,32 @@ if TYPE_CHECKING:
     from .merge import append, merge, prepend
     from .model import Model
     from .noops import merge_transposes, remove_casts, remove_identity, remove_reshapes, remove_slices
+    from .pattern.match import Match, find_pattern
+    from .pattern.replace import Replaced, replace_node, replace_pattern
     from .reshapes import constant_shapes
     from .simplify import Simplified, simplify
     from .storage import load, save
     from .structure.attributes import delete_attribute, get_attribute, get_attributes, set_attribute
+    from .structure.build import Builder
+    from .structure.insert import add_node, add_weight, insert_after, insert_before, insert_between
+    from .structure.nodes import delete_node, delete_nodes, replace_tensor, set_input
+    from .structure.outputs import add_output, extract, remove_output, reorder_outputs
     from .structure.rename import rename_by, rename_node, rename_nodes, rename_tensor, rename_tensors
     from .structure.unused import Removed, remove_inputs, remove_unused
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
 
-__all__ = ["Costs", "Finding", "Folded", "Memory", "Model", "Overview", "Redimensioned", "Removed", "Severity",
-           "Simplified", "Statistics", "append", "check", "clean_names", "constant_shapes", "consumers", "costs",
-           "deduplicate", "delete_attribute", "describe", "downstream", "edit", "editing", "explain", "fix", "fold",
-           "get_attribute", "get_attributes", "get_weight", "infer", "lint", "load", "memory", "merge",
-           "merge_duplicates", "merge_initialisers", "merge_transposes", "overview", "prepend", "problem", "producers",
-           "remove_casts", "remove_identity", "remove_inputs", "remove_reshapes", "remove_slices", "remove_unused",
-           "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "save", "set_attribute",
-           "set_batch", "set_dims", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
+__all__ = ["Builder", "Costs", "Finding", "Folded", "Match", "Memory", "Model", "Overview", "Redimensioned", "Removed",
+           "Replaced", "Severity", "Simplified", "Statistics", "add_node", "add_output", "add_weight", "append",
+           "check", "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute",
+           "delete_node", "delete_nodes", "describe", "downstream", "edit", "editing", "explain", "extract",
+           "find_pattern", "fix", "fold", "get_attribute", "get_attributes", "get_weight", "infer", "insert_after",
+           "insert_before", "insert_between", "lint", "load", "memory", "merge", "merge_duplicates",
+           "merge_initialisers", "merge_transposes", "overview", "prepend", "problem", "producers", "remove_casts",
+           "remove_identity", "remove_inputs", "remove_output", "remove_reshapes", "remove_slices", "remove_unused",
+           "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "reorder_outputs",
+           "replace_node", "replace_pattern", "replace_tensor", "save", "set_attribute", "set_batch", "set_dims",
+           "set_input", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ...errors import ModelError
@@ -23,6 +24,13 @@ def settle(model: Model) -> None:
         infer(model)
     except ModelError:
         infer(model, afresh=True)                        # old shapes are in the way; or it raises with the reason
+
+
+def typed(model: Model) -> None:
+    """Fill in types and shapes that are not known yet, as far as inference goes; nothing happens when it cannot."""
+    if any(v.type is None or v.shape is None for n in model.graph for v in n.outputs if v.name):
+        with contextlib.suppress(ModelError):
+            infer(model)
 
 
 def sort(model: Model) -> None:
