@@ -20,14 +20,25 @@ log = logging.getLogger("tensorwright")
 
 def problem(model: Model) -> str | None:
     """What onnx's checker or its strict type and shape inference says is wrong with the model; None: nothing."""
+    return next((p for p in problems(model) if p is not None), None)
+
+
+def problems(model: Model) -> tuple[str | None, str | None]:
+    """What onnx's checker says is wrong, and what its strict type and shape inference does; None: nothing."""
     import onnx
     try:
         proto = skeleton(model)
-        onnx.checker.check_model(proto)
-        onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
-    except Exception as error:                           # the checkers raise several types of their own, and ValueError
-        return plain(str(error))
-    return None
+    except ModelError as error:
+        return error.what, None
+    found: list[str | None] = []
+    for look in (lambda: onnx.checker.check_model(proto), lambda: onnx.shape_inference.infer_shapes(
+            proto, check_type=True, strict_mode=True, data_prop=True)):
+        try:
+            look()
+            found.append(None)
+        except Exception as error:                       # they raise several types of their own, and ValueError
+            found.append(plain(str(error)))
+    return found[0], found[1]
 
 
 def check(model: Model) -> None:

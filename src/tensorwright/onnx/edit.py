@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from ..errors import ModelError
-from .check import problem
+from .check import problem, problems
 from .model import Model
 from .structure.settle import settle, sort
 
@@ -60,8 +60,10 @@ def editing(model: Model) -> Iterator[Model]:
         yield model
         if model.unsettled:
             _settle(model, before)
-        if (found := problem(model)) and found != problem(Model(before, model.label, model.base)):
-            raise ModelError(f"the edit would leave an invalid model: {found}", at=model.label)
+        found = problems(model)
+        known = problems(Model(before, model.label, model.base)) if any(found) else found
+        if new := next((f for f, k in zip(found, known, strict=True) if f and f != k), None):
+            raise ModelError(f"the edit would leave an invalid model: {new}", at=model.label)
     except BaseException:
         model.ir = before
         raise

@@ -16,29 +16,22 @@ if TYPE_CHECKING:
 MOST = 1 << 26
 
 
-def written_out(source: ModelSource) -> ModelSource:
-    """The model with dense tensors in the place of sparse initialisers and of Constants' sparse values.
+def write_out(source: ModelSource) -> None:
+    """Put dense tensors in the place of sparse initialisers and of Constants' sparse values, in the message itself.
 
-    The same object when it has none; else a copy. ModelError when one is too large, or its indices lie outside.
+    Raises   ModelError when one is too large, or its indices lie outside.
     """
-    if not any(g.sparse_initializer or any(sparse_values(n) for n in g.node) for g in graphs(source.proto)):
-        return source
     import onnx
-    proto = onnx.ModelProto()
-    proto.CopyFrom(source.proto)
-    result = ModelSource(proto, source.label, source.base)
-    for graph in graphs(proto):
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            graph.initializer.append(dense(result, sparse, sparse.values.name))  # type: ignore[union-attr]
-        if isinstance(graph, onnx.GraphProto):
+    for graph in graphs(source.proto):
+        if isinstance(graph, onnx.GraphProto) and graph.sparse_initializer:
+            graph.initializer.extend(dense(source, s, s.values.name) for s in graph.sparse_initializer)
             del graph.sparse_initializer[:]
         for node in graph.node:
             for attribute in sparse_values(node):
-                tensor = dense(result, attribute.sparse_tensor, "")
+                tensor = dense(source, attribute.sparse_tensor, "")
                 attribute.Clear()
                 attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
                 attribute.t.CopyFrom(tensor)
-    return result
 
 
 def dense(source: ModelSource, sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:

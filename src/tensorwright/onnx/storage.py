@@ -22,6 +22,7 @@ from ..errors import ModelError
 from ..importer.source import LARGEST_FILE, ModelSource, elements, load_model
 from . import wire
 from .model import Model
+from .sparse import write_out
 
 if TYPE_CHECKING:
     import onnx
@@ -57,6 +58,7 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto | onnx_ir.Model
         if source.proto is model:                        # tensors are renamed where they are: not in the caller's model
             source.proto = type(source.proto)()
             source.proto.CopyFrom(model)
+    write_out(source)
     try:
         result = Model(onnx_ir.from_proto(source.proto), source.label, source.base)
     except Exception as error:                           # onnx_ir raises whatever its parts raise

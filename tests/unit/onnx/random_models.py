@@ -28,7 +28,8 @@ UNARY = {"Relu": {}, "Sigmoid": {}, "Tanh": {}, "Neg": {}, "Abs": {}, "Identity"
 
 
 @st.composite
-def random_models(draw: st.DrawFn, most: int = 12, *, subgraphs: bool = True, functions: bool = True) -> onnx.ModelProto:
+def random_models(draw: st.DrawFn, most: int = 12, *, subgraphs: bool = True, functions: bool = True,
+                  ) -> onnx.ModelProto:
     """A valid model of up to `most` nodes in its main graph."""
     dice = draw(st.randoms(use_true_random=False))
     return make(dice, draw(st.integers(1, most)), subgraphs, functions)
@@ -82,8 +83,8 @@ class Maker:
         x = self.dice.choice(list(scope.tensors))
         rows, columns = scope.tensors[x]
         y, shape = self.name(scope), (rows, columns)
-        kinds = ["unary", "unary", "binary", "binary", "weight", "clip", "transpose", "matmul", "concat", "split", "same"]
-        kinds += ["if", "loop"] * (self.subgraphs and depth < 2) + ["call"] * (self.functions and depth == 0)
+        kinds = ["unary", "unary", "binary", "binary", "weight", "clip", "transpose", "matmul", "concat", "split"]
+        kinds += ["drop"] + ["if", "loop"] * (self.subgraphs and depth < 2) + ["call"] * (self.functions and depth == 0)
         kind = self.dice.choice(kinds)
         if kind == "unary":
             op = self.dice.choice(list(UNARY))
@@ -126,7 +127,8 @@ class Maker:
             self.node(scope, "Dropout", [x], [y, self.name(scope, "mask")] if self.dice.random() < 0.5 else [y])
         scope.tensors[y] = shape
 
-    def graph(self, outer: Scope, depth: int, label: str, shape: tuple[int, int], arguments: list[str]) -> onnx.GraphProto:
+    def graph(self, outer: Scope, depth: int, label: str, shape: tuple[int, int], arguments: list[str],
+              ) -> onnx.GraphProto:
         """A branch, or (with arguments) the body of a Loop; sibling branches use the same names for their tensors."""
         scope = Scope(dict(outer.tensors), prefix=f"{label}.")
         inputs = []

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 
 @edit
-def add_output(model: Model, tensor: TensorKey, *, name: str | None = None, dtype: str | None = None) -> onnx_ir.Value:
+def add_output(model: Model, tensor: TensorKey, *, name: str | None = None, dtype: str | None = None,
+               shape: Sequence[int | str | None] | None = None) -> onnx_ir.Value:
     """Make a tensor an output of the model, after those it has.
 
     name     of the output; the tensor keeps its own, and an Identity copies it. None: the tensor's name
-    dtype    the element type, where inference does not know it: results of custom operators
+    dtype    the element type, and shape, where inference does not know them: results of custom operators. Sizes are
+             numbers, names, or None
     Inputs and weights become outputs through an Identity, too, so they need a name.
     Raises   ModelError for tensors inside subgraphs and functions, and for those that are outputs already.
     """
@@ -47,9 +49,11 @@ def add_output(model: Model, tensor: TensorKey, *, name: str | None = None, dtyp
         infer(model)
     if value.type is None and dtype is not None:
         value.type = onnx_ir.TensorType(element_type(dtype))
-    if value.type is None:
-        raise ModelError(f"the element type of {value.name!r} is not known: an output needs it", at=model.label,
-                         try_='dtype="float32", or whatever it is')
+    if value.shape is None and shape is not None:
+        value.shape = onnx_ir.Shape(shape)
+    if value.type is None or value.shape is None:
+        raise ModelError(f"{value.name!r} is {type_text(value)}: an output's type must be known", at=model.label,
+                         try_='dtype="float32", shape=["batch", None], or whatever they are')
     if name is not None and name != value.name:
         copy = onnx_ir.Value(name=name, type=value.type, shape=value.shape)
         model.graph.append(onnx_ir.Node("", "Identity", [value], outputs=[copy], name=Names(model).node(name)))
@@ -119,9 +123,10 @@ def extract(model: Model, inputs: Iterable[str] | None, outputs: Iterable[str]) 
     for value in cut:
         if value not in read:
             raise ModelError(f"{value.name!r} leads to none of the outputs", at=model.label, try_="leave it out")
-        if value.type is None:
-            raise ModelError(f"the type of {value.name!r} is not known: an input needs one", at=model.label,
-                             try_="cut at another tensor")
+    for value in (*cut, *results):
+        if value.type is None or value.shape is None:
+            raise ModelError(f"{value.name!r} is {type_text(value)}: the type of an input or output must be known",
+                             at=model.label, try_="cut at another tensor")
     with editing(part):
         _cut(part, cut if given is not None else need, results)
         remove_unused(part)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ModelError
+from ..check import problems
 from ..edit import edit, settle_later
 from ..model import Model
 from . import tensors
@@ -77,12 +78,19 @@ def set_weight(model: Model, name: TensorKey, values: Any, *, dtype: str | None 
         if model.edit_depth > 1:
             settle_later(model)                          # among other edits: the end of them all decides
             return
-        try:
-            settle(model)
-        except ModelError as error:
-            raise ModelError(f"{what} cannot become {_kind(*after)} in place of {_kind(*before)}: {error.what}",
+        reason = _misfit(model)
+        if reason is not None:
+            raise ModelError(f"{what} cannot become {_kind(*after)} in place of {_kind(*before)}: {reason}",
                              at=model.label, readers=readers(value),
-                             try_='dtype="same" converts the values' if before[0] != after[0] else None) from error
+                             try_='dtype="same" converts the values' if before[0] != after[0] else None)
+
+
+def _misfit(model: Model) -> str | None:
+    try:
+        settle(model)
+    except ModelError as error:
+        return error.what
+    return problems(model)[1]
 
 
 def _weight(model: Model, key: TensorKey) -> onnx_ir.Value:
