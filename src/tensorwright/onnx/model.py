@@ -81,11 +81,11 @@ class Model:
                 raise ModelError(f"there is no node {key}: the graph has {len(self.graph)}", at=self.label)
             return self.graph[key]
         nodes = self.all_nodes()
-        named = [n for n in nodes if n.name == key]
+        named = [n for n in nodes if key and n.name == key]    # unnamed ones are called ""
         if len(named) > 1:
             raise ModelError(f"{len(named)} nodes are called {key!r}", at=self.label,
                              try_="name the tensor it makes: " + ", ".join(str(n.outputs[0].name) for n in named[:4]))
-        made = named or [n for n in nodes if any(v.name == key for v in n.outputs)]
+        made = named or [n for n in nodes if key and any(v.name == key for v in n.outputs)]
         if not made:
             raise self._unknown("node", key, [n.name for n in nodes if n.name] + [
                 v.name for n in nodes for v in n.outputs if v.name])

@@ -1,6 +1,35 @@
 """wright onnx: one file per command, or per family of commands; COMMANDS lists them in the order help shows."""
 
-from . import append, check, clean_names, deduplicate, dims, fold, lint, merge, node, prepend, show, simplify, tensor
+from . import (
+    add_node,
+    add_output,
+    append,
+    check,
+    clean_names,
+    deduplicate,
+    delete_node,
+    dims,
+    extract,
+    find_pattern,
+    fold,
+    get_attributes,
+    get_weight,
+    insert_node,
+    lint,
+    merge,
+    node,
+    prepend,
+    remove_output,
+    remove_unused,
+    rename,
+    replace_pattern,
+    set_attribute,
+    set_input,
+    set_weight,
+    show,
+    simplify,
+    tensor,
+)
 
 HELP = "look at, edit, check, merge and convert ONNX files"
 DESCRIPTION = """Look at ONNX files and change them. A command that changes a model writes a new file (-o), or the same
@@ -10,4 +39,6 @@ EPILOG = """examples:
   wright onnx check model.onnx
   wright onnx lint model.onnx"""
 
-COMMANDS = (show, node, tensor, check, lint, fold, simplify, deduplicate, clean_names, merge, prepend, append, dims)
+COMMANDS = (show, node, tensor, check, lint, fold, simplify, deduplicate, clean_names, merge, prepend, append, dims,
+            get_weight, set_weight, get_attributes, set_attribute, rename, delete_node, insert_node, add_node,
+            set_input, find_pattern, replace_pattern, add_output, remove_output, remove_unused, extract)

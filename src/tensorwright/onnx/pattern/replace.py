@@ -133,6 +133,9 @@ def _check(old: Pattern, new: Pattern) -> None:
         if name not in bound:
             raise ModelError(f"the replacement reads {name!r}, which the pattern does not name", pattern=old.text,
                              replacement=new.text, try_=", ".join(sorted(bound)))
+        if name in old.made:
+            raise ModelError(f"the replacement reads {name!r}, which the replaced nodes make", pattern=old.text,
+                             replacement=new.text, try_=f"make {name!r} again in the replacement")
     many = sum(max(1, len(s.results)) for s in old.roots)
     given = [s for s in new.statements if not set(s.results) & {n for t in new.statements for n in names_in(t.term)}]
     by_name = set(old.results) <= {r for s in new.statements for r in s.results} and old.results
@@ -161,13 +164,20 @@ def _apply(model: Model, match: Match, names: Names, old: Pattern | None, new: P
                 detach(node)
             return answer or "the replacement function declines"
         results = [answer] if isinstance(answer, onnx_ir.Value) else list(answer)
-    if len(results) != len(match.results) or any(v is None for v in results):
-        raise ModelError(f"{len(match.results)} result{'s' * (len(match.results) != 1)} must be replaced, there are "
-                         f"{len([v for v in results if v is not None])} new ones", at=model.label, match=str(match))
+    present = [v for v in results if v is not None]
+    targets = match.results
+    if old is None and len(present) == len(match.nodes[0].outputs):
+        targets = tuple(match.nodes[0].outputs)          # of one node all results may be given, or those that are read
+    if len(results) != len(targets) or len(present) != len(results):
+        raise ModelError(f"{len(targets)} result{'s' * (len(targets) != 1)} must be replaced, there are "
+                         f"{len(present)} new ones", at=model.label, match=str(match))
     last = match.nodes[-1]
     last.prepend(build.nodes)
-    pairs = list(zip(match.results, results, strict=True))
-    pairs += [(match.values[k], made[k]) for k in kept]  # type: ignore[misc]
+    pairs = list(zip(targets, present, strict=True))
+    for name in kept:
+        old_value, new_value = match.values[name], made[name]
+        assert old_value is not None and new_value is not None
+        pairs.append((old_value, new_value))
     for value, taker in pairs:
         if taker.producer() in build.nodes:
             taker.type, taker.shape = taker.type or value.type, taker.shape or value.shape

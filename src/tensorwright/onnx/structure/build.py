@@ -69,7 +69,8 @@ class Builder:
         if missing:
             raise ModelError(f"{op_type} needs the attribute{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
                              at=self.model.label)
-        if any(v is not None and not isinstance(v, onnx_ir.Value) for v in values):
+        peers = [v for v in values if isinstance(v, onnx_ir.Value)]
+        if len(peers) < len([v for v in values if v is not None]) and any(v.dtype is None for v in peers):
             typed(self.model)                            # plain numbers take their type from their peers
         inputs = [v if v is None or isinstance(v, onnx_ir.Value) else self._literal(op_type, known, k, v, values)
                   for k, v in enumerate(values)]

@@ -12,6 +12,7 @@ from ..edit import edit, settle_later
 from ..model import Model
 from . import schema as schemas
 from .build import Builder
+from .settle import typed
 from .tensors import constant
 from .walk import named, node_of, readers, value_of
 
@@ -115,6 +116,7 @@ def _insert(model: Model, value: onnx_ir.Value, uses: Any, output: bool, op_type
         raise ModelError(f"{op_type} has no result to pass on", at=model.label)
     new = node.outputs[0]
     if schemas.schema(model, op_type, domain, graph) is None:
+        typed(model)
         new.type, new.shape = value.type, value.shape    # nobody can infer what a custom operator makes
     for user, index in list(uses):
         user.replace_input_with(index, new)

@@ -182,17 +182,18 @@ class Names:
     def __init__(self, model: Model) -> None:
         self.tensors: set[str | None] = set(model.values())
         self.nodes: set[str | None] = {n.name for n in model.all_nodes()}
+        self._count: dict[str, int] = {}
 
     def tensor(self, base: str) -> str:
-        return _fresh(base, self.tensors)
+        return self._fresh(base, self.tensors)
 
     def node(self, base: str) -> str:
-        return _fresh(base, self.nodes)
+        return self._fresh(base, self.nodes)
 
-
-def _fresh(base: str, taken: set[str | None]) -> str:
-    name, k = base, 1
-    while name in taken or not name:
-        name, k = f"{base}_{k}", k + 1
-    taken.add(name)
-    return name
+    def _fresh(self, base: str, taken: set[str | None]) -> str:
+        name, k = base, self._count.get(base, 1)
+        while name in taken or not name:
+            name, k = f"{base}_{k}", k + 1
+        taken.add(name)
+        self._count[base] = k
+        return name
