@@ -117,18 +117,24 @@ def from_bytes(raw: np.ndarray, dtype: onnx_ir.DataType, shape: Sequence[int], n
 
 
 # writing -------------------------------------------------------------------------------------------------------------
-def save(model: Model, path: str | os.PathLike[str], *, external: bool | str | None = None) -> Path:
+def save(model: Model, path: str | os.PathLike[str], *, external: bool | str | None = None,
+         shard: int | None = None) -> Path:
     """Write the model; the file appears whole or not at all. Returns its path.
 
     external   True: weights go to the file "<name>.data" beside it; a name: to that file; False: into the model file;
                None: as they were when the model was loaded, and beside it when one file would exceed 2 GiB.
+    shard      external data in several files of at most this many bytes (a larger tensor has a file of its own):
+               "<name>-00001-of-00003.data"
     Raises     ModelError when external=False and the model exceeds 2 GiB, or the folder cannot be written.
     """
     path = Path(path)
     proto, held = message(model)
     total = proto.ByteSize() + sum(map(len, held.values()))
+    if shard is not None and (shard < 1 or external is False):
+        raise ModelError(f"shards of {shard} bytes" + " inside the model file" * (external is False), at=str(path),
+                         try_="a size of 1 and more, and external data")
     if external is None:
-        external = model.external is not None or total > LARGEST_FILE
+        external = shard is not None or model.external is not None or total > LARGEST_FILE
     if external is False and total > LARGEST_FILE:
         raise ModelError(f"the model needs {total} bytes; one ONNX file has at most {LARGEST_FILE}", at=str(path),
                          try_="external=True")
@@ -139,8 +145,9 @@ def save(model: Model, path: str | os.PathLike[str], *, external: bool | str | N
             name = external if isinstance(external, str) else f"{path.name}.data"
             if Path(name).name != name or name in ("", ".", "..", path.name):
                 raise ModelError(f"external data goes to a file beside the model, not to {name!r}", at=str(path))
-            _refer(proto, held, name)
-            _write(path.parent / name, _padded(held.values()))
+            for file, part in _parts(held, name, shard).items():
+                _refer(proto, part, file)
+                _write(path.parent / file, _padded(part.values()))
             _write(path, [proto.SerializeToString()])
     except OSError as error:
         raise ModelError(f"cannot write the model: {error}", at=str(path)) from error
@@ -180,12 +187,28 @@ def to_bytes(tensor: onnx_ir.TensorProtocol) -> wire.Buffer:
     return tensor.tobytes()
 
 
+def _parts(held: Mapping[str, wire.Buffer], name: str, shard: int | None) -> dict[str, dict[str, wire.Buffer]]:
+    """File name → the tensors it holds, in order."""
+    if shard is None:
+        return {name: dict(held)}
+    parts: list[dict[str, wire.Buffer]] = []
+    room = 0
+    for where, raw in held.items():
+        if not parts or len(raw) > room:
+            parts.append({})
+            room = shard
+        parts[-1][where] = raw
+        room -= len(raw) + -len(raw) % PAGE
+    stem, suffix = Path(name).stem, Path(name).suffix
+    return {f"{stem}-{i:05d}-of-{len(parts):05d}{suffix}": part for i, part in enumerate(parts, 1)}
+
+
 def _refer(proto: onnx.ModelProto, held: Mapping[str, wire.Buffer], name: str) -> None:
     """Tensors with these locations lie in the file `name`, one after the other, each at the start of a page."""
     places, offset = {}, 0
     for where, raw in held.items():
         places[where], offset = (offset, len(raw)), offset + len(raw) + -len(raw) % PAGE
-    for tensor in tensor_messages(proto):
+    for tensor in tensor_messages(proto) if places else ():
         if (where := location(tensor)) in places:
             del tensor.external_data[:]
             for key, value in zip(("location", "offset", "length"), (name, *places[where]), strict=True):
