@@ -55,15 +55,21 @@ _HOME = {
     "consumers": "structure.walk", "downstream": "structure.walk", "producers": "structure.walk",
     "upstream": "structure.walk",
     "get_weight": "structure.weights", "set_weight": "structure.weights", "weights": "structure.weights",
+    "Converted": "precision", "remove_doubles": "precision", "set_precision": "precision",
+    "narrow_integers": "integers",
+    "set_layout": "boundary", "set_type": "boundary",
+    "set_ir_version": "versions", "set_opset": "versions",
 }
 
 if TYPE_CHECKING:
+    from .boundary import set_layout, set_type
     from .check import check, infer, problem
     from .clean import clean_names
     from .dimensions import Redimensioned, set_batch, set_dims
     from .duplicates import deduplicate, merge_duplicates, merge_initialisers
     from .edit import edit, editing, settle_later
     from .fold import Folded, fold
+    from .integers import narrow_integers
     from .lint.page import explain
     from .lint.record import Finding, Severity
     from .lint.run import fix, lint
@@ -77,6 +83,7 @@ if TYPE_CHECKING:
     from .noops import merge_transposes, remove_casts, remove_identity, remove_reshapes, remove_slices
     from .pattern.match import Match, find_pattern
     from .pattern.replace import Replaced, replace_node, replace_pattern
+    from .precision import Converted, remove_doubles, set_precision
     from .reshapes import constant_shapes
     from .simplify import Simplified, simplify
     from .storage import load, save
@@ -89,18 +96,20 @@ if TYPE_CHECKING:
     from .structure.unused import Removed, remove_inputs, remove_unused
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
+    from .versions import set_ir_version, set_opset
 
-__all__ = ["Builder", "Costs", "Finding", "Folded", "Match", "Memory", "Model", "Overview", "Redimensioned", "Removed",
-           "Replaced", "Severity", "Simplified", "Statistics", "add_node", "add_output", "add_weight", "append",
-           "check", "clean_names", "constant_shapes", "consumers", "costs", "deduplicate", "delete_attribute",
-           "delete_node", "delete_nodes", "describe", "downstream", "edit", "editing", "explain", "extract",
-           "find_pattern", "fix", "fold", "get_attribute", "get_attributes", "get_weight", "infer", "insert_after",
-           "insert_before", "insert_between", "lint", "load", "memory", "merge", "merge_duplicates",
-           "merge_initialisers", "merge_transposes", "overview", "prepend", "problem", "producers", "remove_casts",
-           "remove_identity", "remove_inputs", "remove_output", "remove_reshapes", "remove_slices", "remove_unused",
-           "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "reorder_outputs",
-           "replace_node", "replace_pattern", "replace_tensor", "save", "set_attribute", "set_batch", "set_dims",
-           "set_input", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
+__all__ = ["Builder", "Converted", "Costs", "Finding", "Folded", "Match", "Memory", "Model", "Overview",
+           "Redimensioned", "Removed", "Replaced", "Severity", "Simplified", "Statistics", "add_node", "add_output",
+           "add_weight", "append", "check", "clean_names", "constant_shapes", "consumers", "costs", "deduplicate",
+           "delete_attribute", "delete_node", "delete_nodes", "describe", "downstream", "edit", "editing", "explain",
+           "extract", "find_pattern", "fix", "fold", "get_attribute", "get_attributes", "get_weight", "infer",
+           "insert_after", "insert_before", "insert_between", "lint", "load", "memory", "merge", "merge_duplicates",
+           "merge_initialisers", "merge_transposes", "narrow_integers", "overview", "prepend", "problem", "producers",
+           "remove_casts", "remove_doubles", "remove_identity", "remove_inputs", "remove_output", "remove_reshapes",
+           "remove_slices", "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor",
+           "rename_tensors", "reorder_outputs", "replace_node", "replace_pattern", "replace_tensor", "save",
+           "set_attribute", "set_batch", "set_dims", "set_input", "set_ir_version", "set_layout", "set_opset",
+           "set_precision", "set_type", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:

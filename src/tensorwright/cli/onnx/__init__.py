@@ -4,11 +4,13 @@ from . import (
     add_node,
     add_output,
     append,
+    boundary,
     check,
     clean_names,
     deduplicate,
     delete_node,
     dims,
+    external,
     extract,
     find_pattern,
     fold,
@@ -18,6 +20,8 @@ from . import (
     lint,
     merge,
     node,
+    opset,
+    precision,
     prepend,
     remove_output,
     remove_unused,
@@ -41,4 +45,5 @@ EPILOG = """examples:
 
 COMMANDS = (show, node, tensor, check, lint, fold, simplify, deduplicate, clean_names, merge, prepend, append, dims,
             get_weight, set_weight, get_attributes, set_attribute, rename, delete_node, insert_node, add_node,
-            set_input, find_pattern, replace_pattern, add_output, remove_output, remove_unused, extract)
+            set_input, find_pattern, replace_pattern, add_output, remove_output, remove_unused, extract, precision,
+            boundary, opset, external)
