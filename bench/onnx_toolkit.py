@@ -43,7 +43,6 @@ PEERS = {
 
 def large(path: Path, gigabytes: float) -> None:
     """Products of (batch, WIDTH) with matrices of 16 MB each, in external data."""
-    import onnx
     from onnx import TensorProto, helper
     count = max(2, round(gigabytes * 1e9 / (4 * WIDTH * WIDTH)))
     random, nodes, weights, x = np.random.default_rng(0), [], [], "x"
@@ -72,10 +71,12 @@ def chain(path: Path, count: int) -> None:
         i = len(nodes)
         nodes += [helper.make_node("Add", ["a", "b"], [f"c{i}"]), helper.make_node("Mul", [x, f"c{i}"], [f"m{i}"]),
                   helper.make_node("Sigmoid", [f"m{i}"], [f"s{i}"]), helper.make_node("Add", [f"s{i}", x], [f"r{i}"]),
-                  helper.make_node("Shape", [f"r{i}"], [f"n{i}"]), helper.make_node("Gather", [f"n{i}", "one"], [f"g{i}"]),
+                  helper.make_node("Shape", [f"r{i}"], [f"n{i}"]),
+                  helper.make_node("Gather", [f"n{i}", "one"], [f"g{i}"]),
                   helper.make_node("Unsqueeze", [f"g{i}", "front"], [f"u{i}"]),
                   helper.make_node("Concat", ["all", f"u{i}"], [f"k{i}"], axis=0),
-                  helper.make_node("Reshape", [f"r{i}", f"k{i}"], [f"y{i}"]), helper.make_node("Relu", [f"y{i}"], [f"z{i}"])]
+                  helper.make_node("Reshape", [f"r{i}", f"k{i}"], [f"y{i}"]),
+                  helper.make_node("Relu", [f"y{i}"], [f"z{i}"])]
         x = f"z{i}"
     save(path, nodes, weights, x, 16)
 
@@ -133,8 +134,9 @@ def main() -> None:
                 figures.setdefault(name, {})[step] = {"seconds": seconds, "memory": memory, "of_file": memory / size,
                                                       "exit": code, "met": met}
                 if not options.json:
-                    print(f"  {name:<6} {step:<12} {seconds:6.2f} s  {memory / 1e6:7.0f} MB  {memory / size:6.2f} × file  "
-                          f"{'failed: ' + words if code not in (0, 1) else '' if met else 'over the criterion'}")
+                    verdict = f"failed: {words}" if code not in (0, 1) else "" if met else "over the criterion"
+                    print(f"  {name:<6} {step:<12} {seconds:6.2f} s  {memory / 1e6:7.0f} MB  "
+                          f"{memory / size:6.2f} × file  {verdict}", flush=True)
     if options.json:
         print(json.dumps(figures, indent=1))
 

@@ -129,10 +129,9 @@ def behind_input(model: Model, value: onnx_ir.Value, steps: list[onnx_ir.Node], 
     for node, index in uses:
         node.replace_input_with(index, last)
     for graph in model.graphs():
-        for k, result in enumerate(getattr(graph, "outputs", ())):
-            if result is value:
-                raise ModelError(f"input {value.name!r} is an output as well", at=model.label,
-                                 try_="insert an Identity first")
+        if any(result is value for result in graph.outputs):
+            raise ModelError(f"input {value.name!r} is an output as well", at=model.label,
+                             try_="insert an Identity first")
 
 
 def before_output(model: Model, value: onnx_ir.Value, names: Names) -> onnx_ir.Value:

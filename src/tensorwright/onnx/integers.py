@@ -37,11 +37,12 @@ def narrow_integers(model: Model) -> list[str]:
                 for i, value in zip(group, values, strict=True):
                     wanted.setdefault(value, set()).add((node, i))
     changed = True
-    while changed:                                       # a group is narrowed as a whole, for all readers, or not at all
+    while changed:                                       # a group is narrowed whole and for all readers, or not at all
         changed = False
         for value in list(wanted):
             uses = {(n, i) for n, i in value.uses()}
-            partners = [node.inputs[j] for node, i in wanted[value] for g in groups(node, model.opset) if i in g for j in g]
+            partners = [node.inputs[j] for node, i in wanted[value] for g in groups(node, model.opset) if i in g
+                        for j in g]
             if uses != wanted[value] or value.is_graph_output() or not fits(value, uses) or \
                     any(p not in wanted for p in partners):
                 del wanted[value]
@@ -53,7 +54,7 @@ def narrow_integers(model: Model) -> list[str]:
 
 
 def groups(node: onnx_ir.Node, opset: int) -> list[list[int]]:
-    """Operands that may be int32 or int64 alike: indices of those that share a type, and no result and no data has it."""
+    """Operands that may be int32 or int64 alike: indices of those that share a type, which no result has."""
     schema: Any = schema_of(node.op_type, opset)
     if schema is None:
         return []

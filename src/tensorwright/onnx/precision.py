@@ -101,6 +101,8 @@ class Conversion:
         from .check import infer
         infer(self.model)                                # the types of all tensors are needed
         nodes = [n for graph in self.model_graphs() for n in graph]
+        for node in nodes:
+            self.infer_types(node)
         chosen = {n for n in nodes if self.able(n)}
         chosen -= self.between(chosen)
         if self.boundary:
@@ -121,14 +123,33 @@ class Conversion:
         for graph in self.model_graphs():
             self.results(graph)
         self.report.converted += len(chosen)
-        for value in self.weights:
+        for value, made in self.weights.items():
             if value.is_initializer() and not (value.uses() or value.is_graph_output() or value.is_graph_input()):
-                del value.graph.initializers[str(value.name)]
+                graph, name = value.graph, str(value.name)
+                del graph.initializers[name], graph.initializers[str(made.name)]
+                made.name = name                         # nobody reads the old one: the new one has its name
+                graph.register_initializer(made)
 
     def model_graphs(self) -> list[Any]:
         """The main graph and the graphs in its nodes; functions stay."""
         functions = {id(g) for f in self.model.ir.functions.values() for g in (f, f.graph, *f.subgraphs())}
         return [g for g in self.model.graphs() if id(g) not in functions]
+
+    def infer_types(self, node: onnx_ir.Node) -> None:
+        """Types of results that onnx's inference did not tell, inside bodies: those of operands they are bound to."""
+        import onnx_ir
+        schema: Any = schema_of(node.op_type, self.model.opset) if node.domain in STANDARD else None
+        for k, value in enumerate(node.outputs):
+            if value.dtype is not None or schema is None or not schema.outputs:
+                continue
+            if node.op_type == "Cast":
+                value.type = onnx_ir.TensorType(onnx_ir.DataType(node.attributes["to"].as_int()))
+                continue
+            name = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
+            like = [v for i, v in enumerate(node.inputs) if v is not None and v.dtype is not None
+                    and schema.inputs[min(i, len(schema.inputs) - 1)].type_str == name]
+            if like:
+                value.type = like[0].type
 
     # which nodes -----------------------------------------------------------------------------------------------------
     def able(self, node: onnx_ir.Node) -> bool:
@@ -153,7 +174,7 @@ class Conversion:
             return "not an operator of this operator set"
         if node.op_type in ("Cast", "ConstantOfShape"):
             return None
-        if any(v is not None and v.dtype is None for v in node.inputs):
+        if any(v is not None and v.dtype is None and v.name for v in (*node.inputs, *node.outputs)):
             return "takes sequences, or tensors of unknown type"
         movable = [i for i, v in enumerate(node.inputs) if v is not None and v.dtype == self.old_code
                    and self.takes(node, i)]
@@ -178,12 +199,12 @@ class Conversion:
         if not formals:
             return False
         name = formals[min(index, len(formals) - 1)].type_str
-        allowed = next((c.allowed_type_strs for c in schema.type_constraints if c.type_param_str == name), [])
+        allowed: Any = next((c.allowed_type_strs for c in schema.type_constraints if c.type_param_str == name), [])
         bound = {formals_.type_str for formals_ in schema.inputs}
         return SPELLING[self.new] in allowed and name in bound
 
     def between(self, chosen: set[Any]) -> set[Any]:
-        """Nodes that only move elements, between nodes that keep the old type: converting them is two Casts for nothing."""
+        """Nodes that only move elements between nodes that keep the old type: two Casts would be for nothing."""
         moving = {n for n in chosen if n.op_type in MOVING}
         left: set[Any] = set()
         while moving:
@@ -224,7 +245,8 @@ class Conversion:
             given = node.attributes.get("value")
             content = np.zeros(1, self.old.numpy) if given is None else array_of(given.as_tensor())
             if content.dtype == self.old.numpy:
-                node.attributes["value"] = onnx_ir.AttrTensor("value", onnx_ir.tensor(self.narrow(content, label(node))))
+                content = self.narrow(content, label(node))
+                node.attributes["value"] = onnx_ir.AttrTensor("value", onnx_ir.tensor(content))
 
     def feed(self, node: onnx_ir.Node, index: int, value: onnx_ir.Value, wants_new: bool) -> None:
         """Give an operand the type the node wants."""
@@ -248,18 +270,19 @@ class Conversion:
         needed = len([1 for n, i in value.uses()]) > 1 or value.is_graph_output()
         name = self.names.fresh(f"{value.name}_{self.new}") if needed or maker is not None else str(value.name)
         made = onnx_ir.tensor(array, name=name)
+        graph: Any = value.graph
         if maker is not None:
             node = onnx_ir.Node("", "Constant", [], [onnx_ir.AttrTensor("value", made)], num_outputs=1,
                                 name=self.names.fresh(f"{label(maker)}_{self.new}"))
-            maker.graph.insert_after(maker, node)  # type: ignore[union-attr]
+            graph.insert_after(maker, node)
             result = node.outputs[0]
             result.name = name
         else:
             result = onnx_ir.Value(name=name)
             if not needed:
-                del value.graph.initializers[str(value.name)]  # type: ignore[union-attr]
+                del graph.initializers[str(value.name)]
             result.const_value = made
-            value.graph.register_initializer(result)  # type: ignore[union-attr]
+            graph.register_initializer(result)
         result.type, result.shape = onnx_ir.TensorType(self.new_code), onnx_ir.Shape(array.shape)
         self.weights[value] = result
         return result
@@ -326,4 +349,5 @@ def largest(dtype: DType) -> float:
 
 def outside(array: np.ndarray, dtype: DType) -> np.ndarray:
     """Where finite elements are larger than any number of the type."""
-    return np.isfinite(array) & (np.abs(array.astype(np.float64) if array.dtype.itemsize < 4 else array) > largest(dtype))
+    wide = array.astype(np.float32) if array.dtype.itemsize < 4 else array
+    return np.isfinite(wide) & (np.abs(wide) > largest(dtype))

@@ -64,14 +64,37 @@ def set_opset(model: Model, version: int) -> None:
     if wrong := [n for n in result.graph if n.domain in STANDARD and schema_of(n.op_type, version) is None]:
         raise UnsupportedError(f"{wrong[0].op_type} {label(wrong[0])!r} is not in opset {version}", at=model.label,
                                try_="keep the opset, or replace the node first")
+    drop_defaults(model, result, version)
     keep_notes(model.ir, result)
     model.ir = result
     raise_ir(model)
 
 
+def drop_defaults(model: Model, made: onnx_ir.Model, version: int) -> None:
+    """Attributes that the target version lacks go, when they say what it does anyway: onnx's converter leaves some."""
+    for node in made.graph:
+        schema, before = schema_of(node.op_type, version), schema_of(node.op_type, model.opset)
+        if node.domain not in STANDARD or schema is None or before is None:
+            continue
+        for name in [n for n in node.attributes if n not in schema.attributes]:
+            usual = before.attributes[name].default_value if name in before.attributes else None
+            given = node.attributes[name]
+            if usual is None or not usual.name or onnx_value(usual) != given.value:
+                raise UnsupportedError(f"{node.op_type} {label(node)!r} has {name} = {given.value}, which opset "
+                                       f"{version} cannot say", at=model.label,
+                                       try_="keep the opset, or replace the node first")
+            del node.attributes[name]
+
+
+def onnx_value(attribute: Any) -> Any:
+    import onnx
+    value = onnx.helper.get_attribute_value(attribute)
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def large_tensors(model: Model) -> dict[str, Any]:
     """Name → content of what `Model.skeleton` leaves out: large initialisers and Constants of the main graph."""
-    found = {name: v.const_value for name, v in model.graph.initializers.items()}
+    found: dict[Any, Any] = {name: v.const_value for name, v in model.graph.initializers.items()}
     for node in model.graph:
         if node.op_type == "Constant" and node.domain in STANDARD:
             found.update({v.name: constant_tensor(v) for v in node.outputs})

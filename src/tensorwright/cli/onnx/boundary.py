@@ -49,7 +49,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
             for name, layout in layouts.items():
                 onnx.set_layout(model, name, layout, current=options.current)
         for value in (*model.inputs, *model.outputs):
-            console.say(f"  {value.name}  {value.dtype.name.lower() if value.dtype is not None else '?'}  {value.shape}")
+            said = value.dtype.name.lower() if value.dtype is not None else "?"
+            console.say(f"  {value.name}  {said}  {value.shape}")
         return {"changed": sorted({*types, *scales, *offsets, *layouts})}
     return change(options, console, edit)
 
