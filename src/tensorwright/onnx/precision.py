@@ -290,7 +290,8 @@ class Conversion:
     def cast(self, value: onnx_ir.Value, node: onnx_ir.Node, to: onnx_ir.DataType) -> onnx_ir.Value:
         """The tensor in another type: one Cast per graph that reads it so; before a Cast from there, its operand."""
         import onnx_ir
-        graph: Any = node.graph
+        graph = node.graph
+        assert graph is not None
         key = (value, to, graph if value.graph is not graph else None)
         if key not in self.casts:
             cast = onnx_ir.node("Cast", [value], {"to": int(to)}, name=self.names.fresh(f"{value.name}_cast"))
