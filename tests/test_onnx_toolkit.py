@@ -1,7 +1,8 @@
 """docs/onnx_toolkit.md is true: section by section, its Python and its commands run in the order of the page.
 
 A section's blocks share their names and a folder of their own, which holds FILES and the exports of tests/data/exports.
-Where a console block shows output, it is compared ("..." stands for anything).
+Where a console block shows output, it is compared ("..." stands for anything). From its first block that imports torch
+on, a section is skipped where PyTorch is not installed.
 """
 
 import re
@@ -36,6 +37,9 @@ def test_section(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     names: dict[str, Any] = {}
     for block in BLOCKS:
         if block.section == section and block.language == "python":
+            if "import torch" in block.text:
+                pytest.importorskip("torch")
+                pytest.importorskip("onnxscript")
             run_python(PAGE, block, names)
         elif block.section == section:
             for line, shown in block.commands():

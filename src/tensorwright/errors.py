@@ -53,6 +53,10 @@ class UnsupportedError(TensorwrightError):
     """A well-formed request that this version cannot fulfil."""
 
 
+class ExportError(UnsupportedError):
+    """A PyTorch module could not be exported, or its ONNX model does not compute what it does."""
+
+
 class BuildError(TensorwrightError):
     """The compiler could not make an engine of the network."""
 

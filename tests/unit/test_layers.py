@@ -19,6 +19,7 @@ ROWS: dict[str, set[str]] = {
     "importer": {"ops", "ir"},
     "passes": {"ops", "ir"},
     "onnx": {"importer", "passes", "ops", "ir"},
+    "torch": {"onnx", "importer", "ops", "ir"},
     "builder": {"passes", "kernels", "importer", "plan", "device", "runtime", "ops", "ir"},
     "trt": {"cuda", "builder", "runtime", "importer", "passes", "plan", "device", "ops", "ir", "kernels"},
     "generations": {"trt"},

@@ -31,6 +31,7 @@ _HOME = {
     "describe": "look.nodes",
     "Overview": "look.overview", "overview": "look.overview",
     "Statistics": "look.statistics", "statistics": "look.statistics",
+    "convert": "convert",
     "append": "merge", "merge": "merge", "prepend": "merge",
     "Model": "model",
     "merge_transposes": "noops", "remove_casts": "noops", "remove_identity": "noops", "remove_reshapes": "noops",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .boundary import set_layout, set_type
     from .check import check, infer, problem
     from .clean import clean_names
+    from .convert import convert
     from .dimensions import Redimensioned, set_batch, set_dims
     from .duplicates import deduplicate, merge_duplicates, merge_initialisers
     from .edit import edit, editing, settle_later
@@ -100,16 +102,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Builder", "Converted", "Costs", "Finding", "Folded", "Match", "Memory", "Model", "Overview",
            "Redimensioned", "Removed", "Replaced", "Severity", "Simplified", "Statistics", "add_node", "add_output",
-           "add_weight", "append", "check", "clean_names", "constant_shapes", "consumers", "costs", "deduplicate",
-           "delete_attribute", "delete_node", "delete_nodes", "describe", "downstream", "edit", "editing", "explain",
-           "extract", "find_pattern", "fix", "fold", "get_attribute", "get_attributes", "get_weight", "infer",
-           "insert_after", "insert_before", "insert_between", "lint", "load", "memory", "merge", "merge_duplicates",
-           "merge_initialisers", "merge_transposes", "narrow_integers", "overview", "prepend", "problem", "producers",
-           "remove_casts", "remove_doubles", "remove_identity", "remove_inputs", "remove_output", "remove_reshapes",
-           "remove_slices", "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor",
-           "rename_tensors", "reorder_outputs", "replace_node", "replace_pattern", "replace_tensor", "save",
-           "set_attribute", "set_batch", "set_dims", "set_input", "set_ir_version", "set_layout", "set_opset",
-           "set_precision", "set_type", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
+           "add_weight", "append", "check", "clean_names", "constant_shapes", "consumers", "convert", "costs",
+           "deduplicate", "delete_attribute", "delete_node", "delete_nodes", "describe", "downstream", "edit",
+           "editing", "explain", "extract", "find_pattern", "fix", "fold", "get_attribute", "get_attributes",
+           "get_weight", "infer", "insert_after", "insert_before", "insert_between", "lint", "load", "memory", "merge",
+           "merge_duplicates", "merge_initialisers", "merge_transposes", "narrow_integers", "overview", "prepend",
+           "problem", "producers", "remove_casts", "remove_doubles", "remove_identity", "remove_inputs",
+           "remove_output", "remove_reshapes", "remove_slices", "remove_unused", "rename_by", "rename_node",
+           "rename_nodes", "rename_tensor", "rename_tensors", "reorder_outputs", "replace_node", "replace_pattern",
+           "replace_tensor", "save", "set_attribute", "set_batch", "set_dims", "set_input", "set_ir_version",
+           "set_layout", "set_opset", "set_precision", "set_type", "set_weight", "settle_later", "simplify",
+           "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:
