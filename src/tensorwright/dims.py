@@ -6,6 +6,7 @@ symbol, or a floor division, modulus, minimum or maximum of expressions. Constan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Union
 
@@ -230,6 +231,9 @@ def maximum(*items: Dim) -> Dim:
 
 
 def product(items: Iterable[Dim]) -> Dim:
+    items = tuple(items)
+    if all(isinstance(x, int) for x in items):
+        return math.prod(items)                          # type: ignore[arg-type]
     result: Dim = 1
     for x in items:
         result = mul(result, x)

@@ -27,6 +27,8 @@ _HOME = {
     "Finding": "lint.record", "Severity": "lint.record",
     "fix": "lint.run", "lint": "lint.run",
     "Costs": "look.cost", "costs": "look.cost",
+    "Diff": "look.diff", "diff": "look.diff",
+    "Fusion": "look.fusion", "fusion": "look.fusion",
     "Memory": "look.memory", "memory": "look.memory",
     "describe": "look.nodes",
     "Overview": "look.overview", "overview": "look.overview",
@@ -60,6 +62,7 @@ _HOME = {
     "narrow_integers": "integers",
     "set_layout": "boundary", "set_type": "boundary",
     "set_ir_version": "versions", "set_opset": "versions",
+    "save_page": "view.page",
 }
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ if TYPE_CHECKING:
     from .lint.record import Finding, Severity
     from .lint.run import fix, lint
     from .look.cost import Costs, costs
+    from .look.diff import Diff, diff
+    from .look.fusion import Fusion, fusion
     from .look.memory import Memory, memory
     from .look.nodes import describe
     from .look.overview import Overview, overview
@@ -99,20 +104,21 @@ if TYPE_CHECKING:
     from .structure.walk import consumers, downstream, producers, upstream
     from .structure.weights import get_weight, set_weight, weights
     from .versions import set_ir_version, set_opset
+    from .view.page import save_page
 
-__all__ = ["Builder", "Converted", "Costs", "Finding", "Folded", "Match", "Memory", "Model", "Overview",
-           "Redimensioned", "Removed", "Replaced", "Severity", "Simplified", "Statistics", "add_node", "add_output",
-           "add_weight", "append", "check", "clean_names", "constant_shapes", "consumers", "convert", "costs",
-           "deduplicate", "delete_attribute", "delete_node", "delete_nodes", "describe", "downstream", "edit",
-           "editing", "explain", "extract", "find_pattern", "fix", "fold", "get_attribute", "get_attributes",
-           "get_weight", "infer", "insert_after", "insert_before", "insert_between", "lint", "load", "memory", "merge",
-           "merge_duplicates", "merge_initialisers", "merge_transposes", "narrow_integers", "overview", "prepend",
-           "problem", "producers", "remove_casts", "remove_doubles", "remove_identity", "remove_inputs",
-           "remove_output", "remove_reshapes", "remove_slices", "remove_unused", "rename_by", "rename_node",
-           "rename_nodes", "rename_tensor", "rename_tensors", "reorder_outputs", "replace_node", "replace_pattern",
-           "replace_tensor", "save", "set_attribute", "set_batch", "set_dims", "set_input", "set_ir_version",
-           "set_layout", "set_opset", "set_precision", "set_type", "set_weight", "settle_later", "simplify",
-           "statistics", "upstream", "weights"]
+__all__ = ["Builder", "Converted", "Costs", "Diff", "Finding", "Folded", "Fusion", "Match", "Memory", "Model",
+           "Overview", "Redimensioned", "Removed", "Replaced", "Severity", "Simplified", "Statistics", "add_node",
+           "add_output", "add_weight", "append", "check", "clean_names", "constant_shapes", "consumers", "convert",
+           "costs", "deduplicate", "delete_attribute", "delete_node", "delete_nodes", "describe", "diff",
+           "downstream", "edit", "editing", "explain", "extract", "find_pattern", "fix", "fold", "fusion",
+           "get_attribute", "get_attributes", "get_weight", "infer", "insert_after", "insert_before",
+           "insert_between", "lint", "load", "memory", "merge", "merge_duplicates", "merge_initialisers",
+           "merge_transposes", "narrow_integers", "overview", "prepend", "problem", "producers", "remove_casts",
+           "remove_doubles", "remove_identity", "remove_inputs", "remove_output", "remove_reshapes", "remove_slices",
+           "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors",
+           "reorder_outputs", "replace_node", "replace_pattern", "replace_tensor", "save", "save_page",
+           "set_attribute", "set_batch", "set_dims", "set_input", "set_ir_version", "set_layout", "set_opset",
+           "set_precision", "set_type", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:

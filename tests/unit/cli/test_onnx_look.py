@@ -1,4 +1,4 @@
-"""wright onnx show, node, tensor: what they print, their JSON, their exit codes."""
+"""wright onnx show, node, tensor, view, diff: what they print, their JSON, their exit codes."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tensorwright.cli.console import BAD_INPUT, OK, USAGE
+from tensorwright.cli.console import BAD_INPUT, FAILED, OK, USAGE
 from tensorwright.cli.main import main
 from tests.unit.onnx import models
 
@@ -139,3 +139,32 @@ def test_a_constant_by_the_name_of_its_node(capsys: pytest.CaptureFixture[str], 
              onnx.helper.make_node("Neg", ["c"], ["y"])]
     onnx.save(models.model(nodes, {}, {"y": (onnx.TensorProto.FLOAT, [2])}), tmp_path / "m.onnx")
     assert answer(capsys, "tensor", tmp_path / "m.onnx", "the_node")["values"] == [1.0, 2.0]
+
+
+DIFFERENT = """\
+p.onnx and q.onnx: 3 nodes matched, 2 differences
+  attribute    Gemm 'second', alpha: 1 → 2
+  weight       b2: float32 (4,), 4 elements differ, by at most 1 (1 of the largest value)
+  no difference: metadata 1; --notes lists them
+"""
+
+
+def test_diff(capsys: pytest.CaptureFixture[str], path: Path) -> None:
+    other = path.parent / "q.onnx"
+    proto = models.perceptron()
+    proto.graph.node[2].attribute.append(onnx.helper.make_attribute("alpha", 2.0))
+    proto.graph.initializer[3].CopyFrom(onnx.numpy_helper.from_array(np.full(4, 2, np.float32), "b2"))
+    proto.producer_name = "somebody"
+    onnx.save(proto, other)
+    assert wright(capsys, "diff", path, other, code=FAILED) == DIFFERENT
+    found = answer(capsys, "diff", path, other, code=FAILED)
+    assert not found["same"] and [c["kind"] for c in found["changes"]] == ["attribute", "weight"]
+    assert wright(capsys, "diff", path, path) == "p.onnx and p.onnx: 3 nodes matched, the models are the same\n"
+    assert "metadata     producer:" in wright(capsys, "diff", path, other, "--notes", code=FAILED)
+
+
+def test_view_to_a_file(capsys: pytest.CaptureFixture[str], path: Path) -> None:
+    page = path.parent / "page.html"
+    assert answer(capsys, "view", path, "--output", page)["bytes"] == page.stat().st_size > 20_000
+    wright(capsys, "view", path, "--output", page, "--no-open", code=USAGE)
+    wright(capsys, "view", path, "--port", "70000", code=USAGE)

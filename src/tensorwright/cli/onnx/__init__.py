@@ -9,6 +9,7 @@ from . import (
     clean_names,
     deduplicate,
     delete_node,
+    diff,
     dims,
     external,
     extract,
@@ -33,6 +34,7 @@ from . import (
     show,
     simplify,
     tensor,
+    view,
 )
 
 HELP = "look at, edit, check, merge and convert ONNX files"
@@ -43,7 +45,7 @@ EPILOG = """examples:
   wright onnx check model.onnx
   wright onnx lint model.onnx"""
 
-COMMANDS = (show, node, tensor, check, lint, fold, simplify, deduplicate, clean_names, merge, prepend, append, dims,
-            get_weight, set_weight, get_attributes, set_attribute, rename, delete_node, insert_node, add_node,
-            set_input, find_pattern, replace_pattern, add_output, remove_output, remove_unused, extract, precision,
-            boundary, opset, external)
+COMMANDS = (show, node, tensor, view, diff, check, lint, fold, simplify, deduplicate, clean_names, merge, prepend,
+            append, dims, get_weight, set_weight, get_attributes, set_attribute, rename, delete_node, insert_node,
+            add_node, set_input, find_pattern, replace_pattern, add_output, remove_output, remove_unused, extract,
+            precision, boundary, opset, external)

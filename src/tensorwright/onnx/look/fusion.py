@@ -1,0 +1,67 @@
+"""What the compiler makes of the nodes: which of them end up in one layer, and which are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ... import passes
+from ...ir import Op
+from ...ops import Fused, Host
+from ..model import Model
+from .reading import read
+from .sizes import Shapes
+
+
+@dataclass(frozen=True)
+class FusedLayer:
+    """One layer of the network after the compiler's passes.
+
+    what    its operator: "Convolution + epilogue"
+    nodes   places in the main graph of the nodes it does the work of
+    host    whether it runs slowly on the host
+    """
+
+    what: str
+    nodes: tuple[int, ...]
+    host: bool = False
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """layers: in the order they run. unread: nodes the compiler cannot read → the reason. nodes: how many there are."""
+
+    layers: tuple[FusedLayer, ...]
+    unread: Mapping[int, str]
+    nodes: int
+
+    @property
+    def gone(self) -> frozenset[int]:
+        """Nodes of which no layer is left: folded, merged with an equal one, a matter of layout, or never needed."""
+        return frozenset(range(self.nodes)) - self.unread.keys() - {n for layer in self.layers for n in layer.nodes}
+
+
+def fusion(model: Model, shapes: Shapes | None = None) -> Fusion:
+    """Import the main graph at these sizes and run the compiler's passes. Nothing is compiled; folding reads weights.
+
+    Raises   ModelError when the model cannot be read at all, InputError when shapes contradicts it.
+    """
+    reading = read(model, shapes)
+    places: dict[str, int] = {}
+    for index, node in enumerate(reading.nodes):
+        for layer in node.layers:
+            for origin in layer.origin:
+                places.setdefault(origin, index)
+    network, _ = passes.run(reading.network)
+    layers = []
+    for layer in network.layers:
+        nodes = tuple(sorted({places[o] for o in layer.origin if o in places}))
+        layers.append(FusedLayer(name_of(layer.op), nodes, isinstance(layer.op, Host)))
+    unread = {i: n.why_not for i, n in enumerate(reading.nodes) if n.why_not}
+    return Fusion(tuple(layers), unread, len(reading.nodes))
+
+
+def name_of(op: Op) -> str:
+    if isinstance(op, Fused):
+        return f"{type(op.core).__name__} + epilogue"
+    return f"{op.node} on the host" if isinstance(op, Host) else type(op).__name__
