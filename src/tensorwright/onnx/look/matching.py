@@ -1,8 +1,9 @@
 """Which node of one graph is which of another: by names where they say the same as the structure, else by structure.
 
 A node's *past* is a hash of its operator and the pasts of its inputs' makers; its *future* one of its operator and the
-futures of its readers. Nodes are paired by the strongest evidence first: name (of the node, or of what it makes), past and future; then less and less of
-it; then as neighbours of pairs. Attributes and weights are no evidence: they are what the comparison is about.
+futures of its readers. Nodes are paired by the strongest evidence first: name (of the node, or of what it makes), past
+and future; then less and less of it; then as neighbours of pairs. Attributes and weights are no evidence: they are what
+the comparison is about.
 """
 
 from __future__ import annotations

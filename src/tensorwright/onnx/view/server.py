@@ -16,8 +16,9 @@ from ...errors import InputError, TensorwrightError
 from .content import Content
 from .page import SCRIPTS, SERVED, STYLE, asset, served_page
 
-ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><g fill="#0b6bcb"><rect x="4" width="8" '
-        'height="5" rx="1.5"/><rect y="11" width="7" height="5" rx="1.5"/><rect x="9" y="11" width="7" height="5" rx="1.5"/></g>'
+ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><g fill="#0b6bcb">'
+        '<rect x="4" width="8" height="5" rx="1.5"/><rect y="11" width="7" height="5" rx="1.5"/>'
+        '<rect x="9" y="11" width="7" height="5" rx="1.5"/></g>'
         '<path d="M8 5 3.5 11M8 5l4.5 6" stroke="#0b6bcb"/></svg>')
 PARTS = ("model", "fusion", "findings")
 
