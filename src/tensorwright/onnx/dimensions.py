@@ -22,7 +22,7 @@ from ..ir import OpaqueType, TensorType
 from .check import infer
 from .edit import edit
 from .meaning import Meaning, reason_of
-from .model import Model
+from .model import Model, subgraphs
 from .repair import Repair
 from .rewire import label
 
@@ -81,23 +81,25 @@ def set_dims(model: Model, dims: Mapping[str, Sequence[UserDim]]) -> Redimension
     report = Redimensioned()
     new = Meaning(model)
     repair = Repair(model, old, new, report.repaired)
-    scope, failures = new.scope(model.graph), {}
-    for node in model.nodes:
+    failures: dict[str, str] = {}
+
+    def before(node: onnx_ir.Node, scope: Any) -> None:
         try:
             repair.node(node)
         except (ModelError, Decline) as error:
             failures[label(node)] = f"{node.op_type}: {reason_of(error)}"
-        new.read(node, scope)
+
+    def after(node: onnx_ir.Node, scope: Any) -> None:
+        if label(node) in failures:
+            return
         for value in node.outputs:
-            before, after = old.of(value).type, new.of(value).type
-            if not isinstance(before, TensorType) or label(node) in failures:
-                continue
-            if isinstance(after, OpaqueType):
-                if all(v is None or isinstance(new.of(v).type, TensorType) for v in node.inputs) and (
-                        why := objection(new, node, scope)):
+            was, now = old.of(value).type, new.of(value).type
+            if isinstance(was, TensorType) and isinstance(now, OpaqueType):
+                if why := objection(new, node, scope):
                     failures[label(node)] = f"{node.op_type}: {why}"
-            elif not same_before(before, after, env):
-                failures[label(node)] = f"{node.op_type}: its result was {before} and would be {after}"
+            elif isinstance(was, TensorType) and isinstance(now, TensorType) and not same_before(was, now, env):
+                failures[label(node)] = f"{node.op_type}: its result was {was} and would be {now}"
+    new.walk(before, after)
     failures = failures or probe(model, new, env)
     if failures:
         name, why = next(iter(failures.items()))
@@ -169,26 +171,27 @@ def probe(model: Model, new: Meaning, env: Mapping[str, Dim]) -> dict[str, str]:
     shapes = {str(v.name): [substitute(d, sizes) if isinstance(d, Expr) else d for d in t.shape]
               for v in model.inputs if isinstance(t := new.of(v).type, TensorType)}
     read = Meaning(model, {n: [d if isinstance(d, int) else None for d in dims] for n, dims in shapes.items()})
-    scope = read.scope(model.graph)
-    for node in model.nodes:
-        read.read(node, scope)
-        for value in node.outputs:
+    failures: dict[str, str] = {}
+    with_sizes = ", ".join(f"{n} = {size}" for n, size in sizes.items())
+
+    def after(node: onnx_ir.Node, scope: Any) -> None:
+        for value in node.outputs if not failures else ():
             said, found = new.of(value).type, read.of(value).type
-            if not isinstance(said, TensorType):
-                continue
-            sizes_text = ", ".join(f"{n} = {size}" for n, size in sizes.items())
-            if isinstance(found, OpaqueType):
-                if all(v is None or isinstance(read.of(v).type, TensorType) for v in node.inputs) and (
-                        why := objection(read, node, scope)):
-                    return {label(node): f"{node.op_type}: {why} (with {sizes_text})"}
-            elif any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(
+            if isinstance(said, TensorType) and isinstance(found, OpaqueType):
+                if why := objection(read, node, scope):
+                    failures[label(node)] = f"{node.op_type}: {why} (with {with_sizes})"
+            elif isinstance(said, TensorType) and isinstance(found, TensorType) and any(
+                    isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(
                     (substitute(d, sizes) for d in said.shape), found.shape, strict=True)):
-                return {label(node): f"{node.op_type}: its result would be {said}, and is {found} with {sizes_text}"}
-    return {}
+                failures[label(node)] = f"{node.op_type}: its result would be {said}, and is {found} with {with_sizes}"
+    read.walk(after=after)
+    return failures
 
 
 def objection(meaning: Meaning, node: onnx_ir.Node, scope: Any) -> str | None:
-    """Why a node that was read before cannot be read now."""
+    """Why a node that was read before cannot be read now; None when that is not its own fault."""
+    if subgraphs(node) or not all(v is None or isinstance(meaning.of(v).type, TensorType) for v in node.inputs):
+        return None
     try:
         meaning.lowered(node, [None if v is None else meaning.of(v) for v in node.inputs], scope)
     except (TensorwrightError, Decline) as error:
@@ -201,7 +204,7 @@ def objection(meaning: Meaning, node: onnx_ir.Node, scope: Any) -> str | None:
 def write(model: Model, meaning: Meaning) -> None:
     """Write the shapes that are known into the model."""
     import onnx_ir
-    for node in model.nodes:
+    for node in model.all_nodes():
         for value in node.outputs:
             t = meaning.of(value).type
             if isinstance(t, TensorType) and value.name:

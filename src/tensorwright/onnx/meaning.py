@@ -8,7 +8,7 @@ operands are known, contents. A dynamic dimension is a symbol, and dimensions co
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +26,15 @@ from ..importer.values import COMPUTABLE, SMALL, Decline, Value
 from ..ir import Layer, Op, OpaqueType, TensorType, ValueType
 from ..ops import Host
 from .model import Model, subgraphs
+from .rewire import inside
 from .storage import reason
 
 if TYPE_CHECKING:
     import onnx_ir
 
 assert families.COUNT
+#: What is called around the reading of a node: the node, and the values it sees by name.
+Step = Callable[["onnx_ir.Node", "MutableMapping[str, Value]"], None]
 #: The name of values that no network has.
 UNWRITTEN = "·"
 STANDARD = ("", "ai.onnx")
@@ -58,7 +61,7 @@ class Sketch(LayerWriter):
 
 
 class Meaning:
-    """What is known of each tensor. `read` follows the nodes in order; `of` tells.
+    """What is known of each tensor. `walk` follows the nodes in order, `read` takes one; `of` tells.
 
     shapes   input name → dimensions, as the importer takes them: to look at the model with other input shapes
     """
@@ -82,12 +85,49 @@ class Meaning:
                 found |= symbols(d)
         self.importer.symbols = frozenset(found)
 
-    def walk(self) -> Meaning:
-        """Read all nodes of the main graph; returns itself."""
-        scope = self.scope(self.model.graph)
-        for node in self.model.nodes:
-            self.read(node, scope)
+    def walk(self, before: Step = lambda node, scope: None, after: Step = lambda node, scope: None) -> Meaning:
+        """Read all nodes, those of bodies before theirs; returns itself. before, after: called around each node."""
+        self._follow(self.model.graph, self.scope(self.model.graph), before, after)
         return self
+
+    def _follow(self, graph: Any, scope: MutableMapping[str, Value], before: Step, after: Step) -> None:
+        for node in list(graph):
+            before(node, scope)
+            for body in subgraphs(node):
+                if node.op_type == "Loop" and node.domain in STANDARD:
+                    self._enter_loop(node, body)
+                self._follow(body, self.scope(body, scope), before, after)
+            self.read(node, scope)
+            if node.domain in STANDARD and node.op_type in ("If", "Loop"):
+                self._leave(node, scope)
+            after(node, scope)
+
+    def _enter_loop(self, node: onnx_ir.Node, body: Any) -> None:
+        """The body's inputs have the types of what the loop is given, for now."""
+        types: list[ValueType] = [TensorType((), DType.int64), TensorType((), DType.bool)]
+        types += [OpaqueType() if v is None else self.of(v).type for v in node.inputs[2:]]
+        for value, t in zip(body.inputs, types, strict=False):
+            self.known[value] = Value(t, UNWRITTEN)
+
+    def _leave(self, node: onnx_ir.Node, scope: MutableMapping[str, Value]) -> None:
+        """The types of results: of both branches when they agree, of a loop's states when they stay the same."""
+        bodies = subgraphs(node)
+        if node.op_type == "If":
+            results = [[self.of(v).type for v in body.outputs] for body in bodies]
+            agreed = [a if a == b else None for a, b in zip(*results, strict=True)] if len(results) == 2 else []
+        else:
+            states = len(node.inputs) - 2
+            agreed = [self.of(v).type for v in bodies[0].outputs[1 : 1 + states]]
+            if agreed != [self.of(v).type for v in bodies[0].inputs[2:]]:
+                for inner in inside(node):               # it was not so: what was read in the body is not known
+                    for value in (*inner.outputs, *(v for g in subgraphs(inner) for v in g.inputs)):
+                        if inner is not node or value not in node.outputs:
+                            self.known.pop(value, None)
+                agreed = []
+        for value, t in zip(node.outputs, agreed, strict=False):
+            if isinstance(t, TensorType):
+                self.known[value] = Value(t, UNWRITTEN, hint=value.name or "")
+                scope[str(value.name)] = self.known[value]
 
     def scope(self, graph: Any, outer: Mapping[str, Value] | None = None) -> MutableMapping[str, Value]:
         """Name → value for the nodes of a graph: what it sees of outer graphs, its inputs and initialisers."""
