@@ -109,16 +109,16 @@ if TYPE_CHECKING:
 __all__ = ["Builder", "Converted", "Costs", "Diff", "Finding", "Folded", "Fusion", "Match", "Memory", "Model",
            "Overview", "Redimensioned", "Removed", "Replaced", "Severity", "Simplified", "Statistics", "add_node",
            "add_output", "add_weight", "append", "check", "clean_names", "constant_shapes", "consumers", "convert",
-           "costs", "deduplicate", "delete_attribute", "delete_node", "delete_nodes", "describe", "diff",
-           "downstream", "edit", "editing", "explain", "extract", "find_pattern", "fix", "fold", "fusion",
-           "get_attribute", "get_attributes", "get_weight", "infer", "insert_after", "insert_before",
-           "insert_between", "lint", "load", "memory", "merge", "merge_duplicates", "merge_initialisers",
-           "merge_transposes", "narrow_integers", "overview", "prepend", "problem", "producers", "remove_casts",
-           "remove_doubles", "remove_identity", "remove_inputs", "remove_output", "remove_reshapes", "remove_slices",
-           "remove_unused", "rename_by", "rename_node", "rename_nodes", "rename_tensor", "rename_tensors",
-           "reorder_outputs", "replace_node", "replace_pattern", "replace_tensor", "save", "save_page",
-           "set_attribute", "set_batch", "set_dims", "set_input", "set_ir_version", "set_layout", "set_opset",
-           "set_precision", "set_type", "set_weight", "settle_later", "simplify", "statistics", "upstream", "weights"]
+           "costs", "deduplicate", "delete_attribute", "delete_node", "delete_nodes", "describe", "diff", "downstream",
+           "edit", "editing", "explain", "extract", "find_pattern", "fix", "fold", "fusion", "get_attribute",
+           "get_attributes", "get_weight", "infer", "insert_after", "insert_before", "insert_between", "lint", "load",
+           "memory", "merge", "merge_duplicates", "merge_initialisers", "merge_transposes", "narrow_integers",
+           "overview", "prepend", "problem", "producers", "remove_casts", "remove_doubles", "remove_identity",
+           "remove_inputs", "remove_output", "remove_reshapes", "remove_slices", "remove_unused", "rename_by",
+           "rename_node", "rename_nodes", "rename_tensor", "rename_tensors", "reorder_outputs", "replace_node",
+           "replace_pattern", "replace_tensor", "save", "save_page", "set_attribute", "set_batch", "set_dims",
+           "set_input", "set_ir_version", "set_layout", "set_opset", "set_precision", "set_type", "set_weight",
+           "settle_later", "simplify", "statistics", "upstream", "weights"]
 
 
 def __getattr__(name: str) -> Any:
