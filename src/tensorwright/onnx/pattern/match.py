@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ from ...errors import ModelError
 from ..model import Model
 from ..structure.attributes import default_values, plain
 from ..structure.settle import typed
-from ..structure.tensors import array, constant
+from ..structure.tensors import array
 from ..structure.walk import named, readers
-from .language import ANY, Call, Capture, Condition, Either, Kind, Literal, Operand, Pattern, Statement, Term
-from .language import names_in as names_in
-from .language import parse as parse
+from .conditions import accepts, equals, fixed, is_of
+from .language import parse
+from .terms import Call, Condition, Either, Literal, Operand, Pattern, Statement, Term, names_in
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -53,9 +52,10 @@ class Match:
 
     def constant(self, name: str) -> np.ndarray:
         """The content of a tensor that is constant."""
-        content = constant(self.values[name])
+        content = fixed(self.values[name])
         if content is None:
-            raise ModelError(f"{name!r} of the pattern is not constant here")
+            raise ModelError(f"{name!r} of the pattern is not constant here",
+                             try_=f"write {name}: const in the pattern")
         return array(content)
 
     def __str__(self) -> str:
@@ -74,9 +74,6 @@ class State:
 
     def bind(self, name: str, value: onnx_ir.Value | None) -> State:
         return State({**self.values, name: value}, self.attributes, self.calls)
-
-    def take(self, name: str, value: Any) -> State:
-        return State(self.values, {**self.attributes, name: value}, self.calls)
 
     def place(self, call: Call, node: onnx_ir.Node) -> State:
         return State(self.values, self.attributes, {**self.calls, call: node})
@@ -161,7 +158,7 @@ class Matcher:
             for option in term.options:
                 yield from self._operand(option, value, reader, state)
         elif isinstance(term, Literal):
-            if self._equal(term, value):
+            if equals(term, value):
                 yield state
             else:
                 self._missed(len(state.calls), f"{named(reader)} does not have the constant {term.value} as an operand")
@@ -177,7 +174,7 @@ class Matcher:
             else:
                 self._missed(len(state.calls), f"{named(reader)} lacks an operand")
         elif term.exact:
-            if value.name == term.name and self._is(term.kind, value):
+            if value.name == term.name and is_of(term.kind, value):
                 yield state
         else:
             yield from self._tensor(term, value, reader, state)
@@ -185,7 +182,7 @@ class Matcher:
     def _tensor(self, term: Operand, value: onnx_ir.Value, reader: onnx_ir.Node, state: State) -> Iterator[State]:
         """A named tensor, or any."""
         name = term.name
-        if not self._is(term.kind, value):
+        if not is_of(term.kind, value):
             self._missed(len(state.calls), f"{value.name!r}, which {named(reader)} reads, is not of the kind asked for")
         elif name is None:
             yield state
@@ -244,52 +241,18 @@ class Matcher:
         for found in self._operand(terms[0], first, node, state):
             yield from self._operands(terms[1:], inputs[1:], node, found)
 
-    # conditions ------------------------------------------------------------------------------------------------------
     def _condition(self, condition: Condition, node: onnx_ir.Node, state: State) -> State | None:
-        if condition.name in node.attributes:
-            value = plain(node.attributes[condition.name])
-        else:
-            key = (node.domain, node.op_type, node.graph)
-            if key not in self._defaults:
-                self._defaults[key] = default_values(self.model, node)
-            value = self._defaults[key].get(condition.name)
-        for wanted in condition.values:
-            if isinstance(wanted, Capture) and condition.relation == "=":
-                if wanted.name not in state.attributes:
-                    return state.take(wanted.name, value) if value is not None else None
-                if same(state.attributes[wanted.name], value):
-                    return state
-            elif wanted is ANY:
-                if (value is not None) == (condition.relation == "="):
-                    return state
-            elif holds(value, condition.relation, state.attributes.get(wanted.name) if isinstance(wanted, Capture)
-                       else wanted):
-                return state
-        self._missed(len(state.calls), f"{named(node)} has {condition.name} = {value}")
-        return None
-
-    def _equal(self, term: Literal, value: onnx_ir.Value | None) -> bool:
-        content = constant(value)
-        if content is None or content.dtype.is_string() or (term.dtype is not None and content.dtype != term.dtype):
-            return False
-        wanted = np.asarray(term.value, np.float64)
-        if content.size != wanted.size or (wanted.ndim and tuple(content.shape.numpy()) != wanted.shape):
-            return False
-        return bool(np.allclose(array(content).astype(np.float64).reshape(wanted.shape), wanted, 1e-6, 1e-9,
-                                equal_nan=True))
-
-    def _is(self, kind: Kind, value: onnx_ir.Value) -> bool:
-        content = constant(value) if kind.const or kind.scalar else None
-        if (kind.const or kind.scalar) and (content is None or (kind.scalar and content.size != 1)):
-            return False
-        if kind.input and not (value.is_graph_input() and not value.is_initializer()):
-            return False
-        content = constant(value) if value.type is None or value.shape is None else None
-        dtype, shape = (content.dtype, content.shape) if content is not None else (value.dtype, value.shape)
-        if kind.dtype is not None and dtype != kind.dtype:
-            return False
-        return kind.shape is None or (shape is not None and len(shape) == len(kind.shape) and all(
-            wanted is None or wanted == size for wanted, size in zip(kind.shape, shape, strict=True)))
+        """The state, with what the condition takes; None when it does not hold."""
+        key = (node.domain, node.op_type, node.graph)
+        if key not in self._defaults:
+            self._defaults[key] = default_values(self.model, node)
+        name = condition.name
+        value = plain(node.attributes[name]) if name in node.attributes else self._defaults[key].get(name)
+        taken = accepts(condition, value, state.attributes)
+        if taken is None:
+            self._missed(len(state.calls), f"{named(node)} has {name} = {value}")
+            return None
+        return State(state.values, {**state.attributes, **taken}, state.calls)
 
     def _match(self, state: State, kept: Sequence[str]) -> Match:
         inside = set(state.calls.values())
@@ -322,27 +285,6 @@ def orders(node: onnx_ir.Node, inputs: list[onnx_ir.Value | None]) -> Iterator[S
         yield from itertools.permutations(inputs)
     else:
         yield inputs
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equality of attributes' values; floats to float32's precision."""
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(same(p, q) for p, q in zip(a, b, strict=True))
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return a == b or math.isclose(a, b, rel_tol=1e-6)
-    return bool(a == b)
-
-
-def holds(value: Any, relation: str, wanted: Any) -> bool:
-    if value is None:
-        return False                                     # not set, and without a default
-    if relation in ("=", "!="):
-        return same(value, wanted) == (relation == "=")
-    if not isinstance(value, (int, float)) or not isinstance(wanted, (int, float)):
-        return False
-    return bool({"<": value < wanted, "<=": value <= wanted, ">": value > wanted, ">=": value >= wanted}[relation])
 
 
 def _chosen(term: Term, state: State) -> Call:

@@ -14,8 +14,9 @@ from ..structure.nodes import redirect
 from ..structure.settle import typed
 from ..structure.tensors import constant
 from ..structure.walk import Names, detach, named, node_of
-from .language import ANY, Capture, Either, Literal, Operand, Pattern, Term, names_in, parse
+from .language import parse
 from .match import Match, Matcher
+from .terms import ANY, Capture, Either, Literal, Operand, Pattern, Term, names_in
 
 if TYPE_CHECKING:
     import onnx_ir

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from .walk import NodeKey, TensorKey
 
 
+#: Operators whose first result always has the element type and shape of their first input.
+KEEPING = frozenset("""
+    Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp
+    Floor Gelu GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization LRN LayerNormalization
+    LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg PRelu RMSNormalization Reciprocal Relu
+    Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu""".split())
+
+
 @edit
 def delete_node(model: Model, node: NodeKey, *, through: TensorKey | Mapping[str, str] | None = None) -> None:
     """Delete a node; what read its result reads one of its inputs instead. Outputs of the graph keep their names.
@@ -74,7 +82,7 @@ def _bridge(model: Model, node: onnx_ir.Node, result: onnx_ir.Value, through: Te
     fitting = [v for v in data if same_type(v, result)]
     if len(fitting) == 1:
         return fitting[0]
-    if len(data) == 1 and may_be_same_type(data[0], result):
+    if len(data) == 1 and keeps_type(node, data[0], result):
         return data[0]
     reason = f"{len(fitting)} of its inputs have the type of {result.name!r}" if fitting else \
         f"its result {result.name!r} is {type_text(result)}"
@@ -99,14 +107,9 @@ def same_type(a: onnx_ir.Value, b: onnx_ir.Value) -> bool:
         and list(a.shape) == list(b.shape) and not (a.shape.has_unknown_dim() and len(a.shape) > 0)
 
 
-def may_be_same_type(a: onnx_ir.Value, b: onnx_ir.Value) -> bool:
-    """Nothing known of the two contradicts that they have the same element type and shape."""
-    if a.type is not None and b.type is not None and a.type != b.type:
-        return False
-    if a.shape is None or b.shape is None:
-        return True
-    return len(a.shape) == len(b.shape) and all(
-        p == q or not (isinstance(p, int) and isinstance(q, int)) for p, q in zip(a.shape, b.shape, strict=True))
+def keeps_type(node: onnx_ir.Node, given: onnx_ir.Value, result: onnx_ir.Value) -> bool:
+    """Is the first result certain to have the first input's type and shape, whatever they are?"""
+    return node.op_type in KEEPING and node.domain == "" and node.inputs[0] is given and node.outputs[0] is result
 
 
 def needs_identity(old: onnx_ir.Value, new: onnx_ir.Value) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...errors import ModelError
 from ..edit import edit
 from ..model import Model, subgraphs
-from .walk import named, node_of, owners, value_of
+from .walk import defined, named, node_of, owners, value_of, values_called
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -99,21 +99,9 @@ def rename_by(model: Model, expression: str, replacement: str, *, tensors: bool 
 
 def _called(model: Model, key: TensorKey) -> list[onnx_ir.Value]:
     import onnx_ir
-    first = value_of(model, key)
     if isinstance(key, onnx_ir.Value):
-        return [first]
-    main = [model.graph, *model.graph.subgraphs()]
-    inside = model.ir.functions.values()
-    places = [main, *([f.graph, *f.subgraphs()] for f in inside)]
-    groups = [[v for graph in place for v in _defined(graph) if v.name == key] for place in places]
-    return groups[0] or [v for group in groups for v in group]
-
-
-def _defined(graph: onnx_ir.Graph) -> Iterable[onnx_ir.Value]:
-    """The tensors that come to be in this graph itself."""
-    yield from dict.fromkeys((*graph.inputs, *graph.initializers.values()))
-    for node in graph:
-        yield from (v for v in node.outputs if v.name)
+        return [value_of(model, key)]
+    return values_called(model, key) or [model.value(key)]
 
 
 def _refuse_clashes(model: Model, new: Mapping[onnx_ir.Value, str]) -> None:
@@ -122,7 +110,7 @@ def _refuse_clashes(model: Model, new: Mapping[onnx_ir.Value, str]) -> None:
 
     def look(graph: onnx_ir.Graph, seen: dict[str, onnx_ir.Value]) -> None:
         seen = dict(seen) if owner.get(graph) is not None else {}
-        for value in _defined(graph):
+        for value in defined(graph):
             name = new.get(value, value.name)
             other = seen.setdefault(str(name), value)
             if other is not value and (value in new or other in new):
@@ -154,6 +142,6 @@ def _rename(new: Mapping[onnx_ir.Value, str]) -> None:
 
 def _rename_annotations(model: Model, names: Mapping[str, str]) -> None:
     for graph in model.graphs():
-        for value in _defined(getattr(graph, "graph", graph)):  # type: ignore[arg-type]
+        for value in defined(getattr(graph, "graph", graph)):  # type: ignore[arg-type]
             if ANNOTATION in value.meta:
                 value.meta[ANNOTATION] = {role: names.get(name, name) for role, name in value.meta[ANNOTATION].items()}

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 def node_of(model: Model, key: NodeKey) -> onnx_ir.Node:
     """The node; ModelError when there is none, or the object is not (or no longer) part of this model."""
     import onnx_ir
+    if isinstance(key, str) and key and not any(n.name == key for n in model.all_nodes()) and key in model.values():
+        value = value_of(model, key)
+        made = value.producer()
+        if made is None:
+            raise ModelError(f"no node makes {key!r}: it is an {origin(value)}", at=model.label,
+                             try_="; ".join([readers(value)]))
+        return made
     if not isinstance(key, onnx_ir.Node):
         return model.node(key)
     if not belongs(model, key.graph):
@@ -30,14 +37,37 @@ def node_of(model: Model, key: NodeKey) -> onnx_ir.Node:
 
 
 def value_of(model: Model, key: TensorKey) -> onnx_ir.Value:
-    """The tensor; ModelError when there is none, or the object is not (or no longer) part of this model."""
+    """The tensor; ModelError when there is none, or more than one (in branches of an If, say), or the object is not (or
+    no longer) part of this model.
+    """
     import onnx_ir
     if not isinstance(key, onnx_ir.Value):
-        return model.value(key)
+        called = values_called(model, key)
+        if len(called) > 1:
+            raise ModelError(f"{len(called)} tensors are called {key!r}", at=model.label,
+                             graphs=", ".join(str(v.graph.name if v.graph is not None else "") for v in called[:4]),
+                             try_="rename_tensor changes all of them; other edits take the onnx_ir.Value")
+        return called[0] if called else model.value(key)
     if not belongs(model, key.graph):
         raise ModelError(f"{key.name!r} is not a tensor of this model, or not any more", at=model.label,
                          try_="look it up again by its name: after a refused edit all objects are new")
     return key
+
+
+def values_called(model: Model, name: str) -> list[onnx_ir.Value]:
+    """The tensors of this name in the main graph and the graphs inside it; when there is none, those in functions."""
+    functions = model.ir.functions.values()
+    for place in ([model.graph, *model.graph.subgraphs()], [g for f in functions for g in (f.graph, *f.subgraphs())]):
+        if found := [v for graph in dict.fromkeys(place) for v in defined(graph) if v.name == name]:
+            return found
+    return []
+
+
+def defined(graph: onnx_ir.Graph) -> Iterator[onnx_ir.Value]:
+    """The tensors that come to be in this graph itself: inputs, initialisers, results of nodes."""
+    yield from dict.fromkeys((*graph.inputs, *graph.initializers.values()))
+    for node in graph:
+        yield from (v for v in node.outputs if v.name)
 
 
 def belongs(model: Model, graph: onnx_ir.Graph | None) -> bool:
@@ -73,8 +103,8 @@ def consumers(model: Model, key: NodeKey | TensorKey) -> list[onnx_ir.Node]:
     import onnx_ir
     if isinstance(key, onnx_ir.Value):
         return list(value_of(model, key).consumers())
-    if isinstance(key, str) and key in (values := model.values()):
-        return list(values[key].consumers())
+    if isinstance(key, str) and key in model.values():
+        return list(value_of(model, key).consumers())
     return list(node_of(model, key).successors())
 
 
@@ -155,6 +185,11 @@ def named(node: onnx_ir.Node) -> str:
         return f"{node.op_type} {node.name!r}"
     made = [v.name for v in node.outputs if v.name]
     return f"{node.op_type} (unnamed, makes {made[0]!r})" if made else f"{node.op_type} (unnamed)"
+
+
+def origin(value: onnx_ir.Value) -> str:
+    """What kind of tensor this is that no node makes."""
+    return "initialiser" if value.is_initializer() else "input"
 
 
 def readers(value: onnx_ir.Value) -> str:

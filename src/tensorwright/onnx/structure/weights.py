@@ -12,7 +12,7 @@ from ..edit import edit, settle_later
 from ..model import Model
 from . import tensors
 from .settle import settle
-from .walk import belongs, named, readers
+from .walk import named, readers, value_of
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -95,16 +95,11 @@ def _misfit(model: Model) -> str | None:
 
 def _weight(model: Model, key: TensorKey) -> onnx_ir.Value:
     """The tensor of this name that is constant, or the result of the Constant node of this name."""
-    import onnx_ir
-    if isinstance(key, onnx_ir.Value):
-        if not belongs(model, key.graph):
-            raise ModelError(f"{key.name!r} is not a tensor of this model, or not any more", at=model.label)
-        return key
-    if key not in model.values():
+    if isinstance(key, str) and key not in model.values():
         for node in model.find("Constant"):
             if node.name == key:
                 return node.outputs[0]
-    return model.value(key)
+    return value_of(model, key)
 
 
 def _content(model: Model, value: onnx_ir.Value) -> onnx_ir.TensorProtocol:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tensorwright.errors import ModelError
-from tensorwright.onnx.pattern.language import Call, Either, Literal, Operand, parse
+from tensorwright.onnx.pattern.language import parse
+from tensorwright.onnx.pattern.terms import Call, Either, Literal, Operand
 
 
 def only(text: str) -> object:

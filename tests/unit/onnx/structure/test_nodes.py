@@ -225,3 +225,32 @@ def test_unused() -> None:
         toolkit.remove_inputs(model, ["x"])
     with pytest.raises(ModelError, match="no input 'q'"):
         toolkit.remove_inputs(model, ["q"])
+
+
+def test_names_that_several_tensors_have_are_ambiguous() -> None:
+    proto = models.every_storage()
+    for attribute in proto.graph.node[1].attribute:      # both branches call their constant c
+        for names in (attribute.g.node[0].output, attribute.g.node[1].input):
+            names[:] = ["c" if n.endswith("_c") else n for n in names]
+    model = toolkit.load(proto)
+    for call in (lambda: toolkit.get_weight(model, "c"), lambda: toolkit.insert_after(model, "c", "Neg"),
+                 lambda: toolkit.delete_node(model, "c")):
+        with pytest.raises(ModelError, match="2 tensors are called 'c'"):
+            call()
+    one, two = [v for n in model.find("Constant") for v in n.outputs if v.name == "c"]
+    before = toolkit.get_weight(model, one)
+    toolkit.set_weight(model, two, before + 5)
+    np.testing.assert_array_equal(toolkit.get_weight(model, two), before + 5)
+    np.testing.assert_array_equal(toolkit.get_weight(model, one), before)
+    with pytest.raises(ModelError, match="no node makes 'flag'"):
+        toolkit.delete_node(model, "flag")
+
+
+def test_unknown_shapes_are_not_taken_for_equal() -> None:
+    nodes = [helper.make_node("MaxPool", ["x"], ["p"], "pool", kernel_shape=[2, 2]),
+             helper.make_node("Relu", ["p"], ["y"], "relu")]
+    model = toolkit.load(models.model(nodes, {"x": (F, ["n", 3, "h", "w"])}, {"y": (F, ["n", 3, None, None])}))
+    with pytest.raises(ModelError, match="changes what flows"):
+        toolkit.delete_node(model, "pool")
+    toolkit.delete_node(model, "relu")
+    assert [n.op_type for n in model.nodes] == ["MaxPool"] and model.nodes[0].outputs[0].name == "y"
