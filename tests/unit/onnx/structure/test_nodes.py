@@ -254,3 +254,11 @@ def test_unknown_shapes_are_not_taken_for_equal() -> None:
         toolkit.delete_node(model, "pool")
     toolkit.delete_node(model, "relu")
     assert [n.op_type for n in model.nodes] == ["MaxPool"] and model.nodes[0].outputs[0].name == "y"
+
+
+def test_a_constant_of_the_same_shape_is_not_taken() -> None:
+    add = helper.make_node("Add", ["w", "x"], ["y"], "add")
+    model = toolkit.load(models.model([add, helper.make_node("Neg", ["y"], ["z"])], {"x": (F, [2])}, {"z": (F, [2])},
+                                      {"w": np.ones(2, np.float32)}))
+    toolkit.delete_node(model, "add")
+    assert model.nodes[0].inputs[0].name == "x"
