@@ -160,5 +160,16 @@ def operand(node: onnx_ir.Node, index: int) -> onnx_ir.Value | None:
     return node.inputs[index] if index < len(node.inputs) else None
 
 
+def may_take_over(node: onnx_ir.Node, value: onnx_ir.Value | None) -> bool:
+    """Whether `rewire.take_over` can put the value in the place of the node's result.
+
+    Not where the result is an output of its graph and the value an input, a weight, an output, or of an outer graph.
+    """
+    if value is None or not node.outputs[0].is_graph_output():
+        return value is not None
+    maker = value.producer()
+    return maker is not None and maker.graph is node.graph and not value.is_graph_output()
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

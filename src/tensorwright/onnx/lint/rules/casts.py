@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ....dtypes import DType
 from ...noops import WIDER
 from ...rewire import remove_unread, take_over
-from ..context import Context, integer, standard
+from ..context import Context, integer, may_take_over, standard
 from ..record import Found, Severity, rule
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def redundant_cast(context: Context) -> Iterator[Found]:
         if source is None or to is None:
             continue
         if source is to:
-            yield Found(f"casts {source} to {to}", node, str(node.outputs[0].name), partial(drop, context, node),
-                        [node])
+            yield Found(f"casts {source} to {to}", node, str(node.outputs[0].name),
+                        partial(drop, context, node) if may_take_over(node, node.inputs[0]) else None, [node])
             continue
         first = node.inputs[0].producer()
         if first is None or not standard(first, "Cast") or first.graph is not node.graph:

@@ -9,12 +9,12 @@ import numpy as np
 
 from ....dims import Dim, Expr, product, symbols
 from ...fold import stored
-from ...rewire import Names
+from ...rewire import Names, drop
 from ...structure.settle import sort
 from ..context import Context, integer, operand, standard
 from ..record import Found, Severity, rule
 from .expand import BROADCASTING
-from .targets import drop, write
+from .targets import write
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -124,6 +124,6 @@ def as_many_as(context: Context, node: onnx_ir.Node, other: onnx_ir.Value) -> bo
     batch = step("Slice", step("Shape", other), number("start", 0), number("stop", 1))
     shape = step("Concat", batch, number("sizes", *map(int, numbers[1:])), axis=0) if numbers.size > 1 else batch
     node.replace_input_with(1, shape)
-    drop(context, old)
+    drop(context.model, old)
     sort(context.model)                                  # the other tensor may be made behind this node
     return True

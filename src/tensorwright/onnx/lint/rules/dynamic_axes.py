@@ -23,8 +23,8 @@ USUAL = 1
     torch.onnx.export(model, (x,), "model.onnx", input_names=["image"],
                       dynamic_axes={"image": {0: "batch"}})
     """, fixed="""
-    Which sizes the application needs is not in the file. Set them: `wright onnx set-dims model.onnx -o fixed.onnx
-    image=batch,3,640,640`, or give the ranges when building: `wright build --shapes image=1x3x640x640`.
+    Which sizes the application needs is not in the file. Set them: `wright onnx dims model.onnx -o fixed.onnx
+    --input image=batch,3,640,640`, or give the ranges when building: `wright build --shapes image=1x3x640x640`.
     """)
 def dynamic_axes(context: Context) -> Iterator[Found]:
     for value in context.model.inputs:

@@ -20,7 +20,7 @@ from ..record import Found, Severity, rule
     scores, order = scores.topk(100)                  # always 100 rows; the caller drops what is below 0.5
     boxes = boxes[order]
     """, fixed="""
-    Not repaired. Move the operator out of the model, to its end (`wright onnx cut`), or write it with others.
+    Not repaired. Move the operator out of the model, to its end (`wright onnx extract`), or write it with others.
     `docs/operators.md` says which way each operator runs.
     """)
 def host_step(context: Context) -> Iterator[Found]:
@@ -52,8 +52,8 @@ def cause_of(node: Any, why: str, causes: dict[Any, Any]) -> Any:
     def act(x):                                       # of operators that ONNX has
         return x * torch.sigmoid(1.702 * x)
     """, fixed="""
-    Not repaired. Replace the node by operators of ONNX (`wright onnx replace`), or define it as a function in the
-    model.
+    Not repaired. Replace the node by operators of ONNX (`wright onnx replace-pattern`), or define it as a function in
+    the model.
     """)
 def unreadable_operator(context: Context) -> Iterator[Found]:
     for node, why in context.meaning.unread.items():

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...rewire import remove_unread, take_over
-from ..context import Context, standard
+from ..context import Context, may_take_over, standard
 from ..record import Found, Severity, rule
 from .training import drops
 
@@ -30,16 +30,8 @@ if TYPE_CHECKING:
     """, fixes=True)
 def identity(context: Context) -> Iterator[Found]:
     for node in context.everywhere:
-        if standard(node, "Identity") and node.inputs and node.inputs[0] is not None and can_go(node):
+        if standard(node, "Identity") and node.inputs and may_take_over(node, node.inputs[0]):
             yield Found("computes nothing", node, str(node.outputs[0].name), partial(drop, context, node), [node])
-
-
-def can_go(node: onnx_ir.Node) -> bool:
-    """Whether the node's input can take its place: not where that would make an output of an input or a weight."""
-    source, result = node.inputs[0], node.outputs[0]
-    if source is None or (source.graph is not node.graph and result.is_graph_output()):
-        return False
-    return not result.is_graph_output() or (source.producer() is not None and not source.is_graph_output())
 
 
 @rule("TW303", "dropout", Severity.WARNING, "Dropout in a model for inference", why="""
@@ -59,9 +51,10 @@ def dropout(context: Context) -> Iterator[Found]:
     for node in context.everywhere:
         if not standard(node, "Dropout") or not node.inputs or drops(context, node) is not False:
             continue
-        mask = len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output())
+        masked = len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output())
+        possible = not masked and may_take_over(node, node.inputs[0])
         yield Found("does nothing at inference", node, str(node.outputs[0].name),
-                    (partial(drop, context, node)) if not mask and can_go(node) else None, [node])
+                    partial(drop, context, node) if possible else None, [node])
 
 
 def drop(context: Context, node: onnx_ir.Node) -> bool:

@@ -37,7 +37,7 @@ INT64, INT32 = 7, 6
     mask = (ids != 0).int()
     """, fixed="""
     Casts to int64 and constants of int64 that are read as indices only become int32. The type of an input is part of
-    the model's interface and stays: `wright onnx set-dtype` changes it when the callers can follow.
+    the model's interface and stays: `wright onnx boundary --type ids=int32` changes it when the callers can follow.
     """, fixes=True)
 def int64(context: Context) -> Iterator[Found]:
     for value in context.model.inputs:

@@ -25,8 +25,8 @@ GENERATED = re.compile(r"\d+|onnx::\w+|input\.\d+|val_\d+|(.*/)?\w+_output_\d+")
     """, good="""
     torch.onnx.export(model, (x,), "model.onnx", input_names=["image"], output_names=["scores"])
     """, fixed="""
-    Names of inputs and outputs are the model's interface: choose them, `wright onnx rename model.onnx -o named.onnx
-    495=scores`.
+    Names of inputs and outputs are the model's interface: choose them, `wright onnx rename model.onnx 495 scores -o
+    named.onnx`.
     """)
 def generated_names(context: Context) -> Iterator[Found]:
     for kind, values in (("input", context.model.inputs), ("output", context.model.outputs)):
@@ -61,6 +61,6 @@ def unnamed_nodes(context: Context) -> Iterator[Found]:
 
 
 def name(context: Context, nodes: list[Any]) -> bool:
-    names = Names(context.model)
-    rename_nodes(context.model, {n: names.fresh(f"{n.op_type}_{n.outputs[0].name}") for n in nodes})
+    names, still = Names(context.model), set(context.model.all_nodes())       # others may have gone since
+    rename_nodes(context.model, {n: names.fresh(f"{n.op_type}_{n.outputs[0].name}") for n in nodes if n in still})
     return True

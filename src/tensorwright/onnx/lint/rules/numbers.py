@@ -99,7 +99,7 @@ def flush(context: Context, weight: Weight) -> bool:
     bias = torch.zeros_like(scores).masked_fill(mask == 0, torch.finfo(torch.float16).min)
     """, fixed="""
     Not repaired: in float32 the numbers are right. Keep the layer in float32 when you convert
-    (`wright onnx to-fp16 --keep`), or scale it when you train.
+    (`wright onnx precision --keep`), or scale it when you train.
     """)
 def float16_range(context: Context) -> Iterator[Found]:
     for weight in context.weights:

@@ -25,7 +25,7 @@ GONE = {"Upsample": "Resize (opset 10)", "Scatter": "ScatterElements (opset 11)"
     """, good="""
     torch.onnx.export(model, (x,), "model.onnx", opset_version=18)
     """, fixed="""
-    Not repaired by `--fix`: `wright onnx set-opset` converts operator by operator and says what it cannot convert;
+    Not repaired by `--fix`: `wright onnx opset --to 18` converts operator by operator and says what it cannot convert;
     exporting again with a newer opset is better where you can.
     """)
 def old_opset(context: Context) -> Iterator[Found]:
@@ -42,7 +42,7 @@ def old_opset(context: Context) -> Iterator[Found]:
     """, good="""
     torch.onnx.export(model, (x,), "model.onnx", opset_version=18)                  # F.interpolate: Resize
     """, fixed="""
-    `wright onnx set-opset` converts the model to an operator set that has its successor.
+    `wright onnx opset --to 18` converts the model to an operator set that has its successor.
     """)
 def deprecated_operator(context: Context) -> Iterator[Found]:
     import onnx

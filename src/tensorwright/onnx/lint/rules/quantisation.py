@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...rewire import remove_unread, take_over
-from ..context import Context, integer, operand, standard
+from ..context import Context, integer, may_take_over, operand, standard
 from ..record import Found, Severity, rule
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ def qdq_repeated(context: Context) -> Iterator[Found]:
         if before is None or not standard(before, "DequantizeLinear") or before.inputs[0] is None:
             continue
         if same_scale(context, before, node) and context.dtype(before.inputs[0]) is context.dtype(node.outputs[0]):
+            possible = may_take_over(node, before.inputs[0])
             yield Found(f"quantises as before what {before.name or 'DequantizeLinear'!r} has just dequantised",
-                        node, str(node.outputs[0].name), partial(rejoin, context, node, before), [node, before])
+                        node, str(node.outputs[0].name), partial(rejoin, context, node, before) if possible else None,
+                        [node, before])
 
 
 @rule("TW503", "half-quantised", Severity.WARNING, "A product with one quantised operand", why="""

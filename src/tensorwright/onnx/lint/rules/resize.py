@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...reshapes import whole_scales
+from ...rewire import drop
 from ..context import Context, integers, operand, standard, text
 from ..record import Found, Severity, rule
-from .targets import drop, write
+from .targets import write
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -54,5 +55,5 @@ def by_scales(context: Context, node: onnx_ir.Node, scales: list[float]) -> bool
     assert sizes is not None
     node.resize_inputs(3)
     write(context, node, 2, np.array(scales, np.float32), "scales")
-    drop(context, sizes)
+    drop(context.model, sizes)
     return True

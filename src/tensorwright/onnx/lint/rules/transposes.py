@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...rewire import remove_unread, take_over
-from ..context import Context, integers, standard
+from ..context import Context, integers, may_take_over, standard
 from ..record import Found, Severity, rule
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def redundant_transpose(context: Context) -> Iterator[Found]:
         if perm is None:
             continue
         if perm == sorted(perm):
-            yield Found(f"permutes nothing: {perm}", node, str(node.outputs[0].name), partial(drop, context, node),
-                        [node])
+            yield Found(f"permutes nothing: {perm}", node, str(node.outputs[0].name),
+                        partial(drop, context, node) if may_take_over(node, node.inputs[0]) else None, [node])
             continue
         between = list(upwards(context, node))
         first = between.pop() if between else None
@@ -53,9 +53,11 @@ def redundant_transpose(context: Context) -> Iterator[Found]:
         if between and both != sorted(both):
             continue
         what = "nothing is left" if both == sorted(both) else f"together {both}"
+        possible = both != sorted(both) or may_take_over(node, node.inputs[0] if between else first.inputs[0])
         via = f", through {', '.join(n.op_type for n in reversed(between))}" if between else ""
         yield Found(f"{other} and then {perm}{via}: {what}", node, str(node.outputs[0].name),
-                    partial(merge, context, node, first, tuple(between), both), [node, *between, first])
+                    partial(merge, context, node, first, tuple(between), both) if possible else None,
+                    [node, *between, first])
 
 
 def permutation(context: Context, node: onnx_ir.Node) -> list[int] | None:
