@@ -202,6 +202,33 @@ def test_real_exports_side_by_side() -> None:
     np.testing.assert_allclose(results["logits"], run(second, {"image": images})["logits"], rtol=1e-4, atol=1e-4)
 
 
+def test_operator_sets_come_to_one_version() -> None:
+    old = small([helper.make_node("Squeeze", ["x"], ["y"], axes=[0])], {"x": (F, [1, "n"])}, {"y": (F, ["n"])},
+                opset=11)
+    new = elementwise("Exp", "a", "b", ["n"], opset=20)
+    for first, second in ((old, new), (new, small([helper.make_node("Unsqueeze", ["y"], ["z"], axes=[0])],
+                                                 {"y": (F, ["n"])}, {"z": (F, [1, "n"])}, opset=12))):
+        merged = toolkit.merge(first, second)
+        assert merged.opset == 20
+        x = np.float32([[0, 1, 2]])[(0 if first is new else slice(None))]
+        (result,) = run(merged, {merged.inputs[0].name: x}).values()
+        np.testing.assert_allclose(result.ravel(), np.exp([0, 1, 2]), 1e-6)
+
+
+@pytest.mark.parametrize("other", [2, 1])
+def test_other_domains_in_two_versions(other: int) -> None:
+    """Nothing is known of a custom domain's versions; equal ones merge."""
+    def custom(version: int) -> toolkit.Model:
+        made = models.model([helper.make_node("Custom", ["x"], ["y"], domain="mine")], {"x": (F, [1])}, {"y": (F, [1])})
+        made.opset_import.append(helper.make_opsetid("mine", version))
+        return toolkit.load(made)
+    if other == 1:
+        assert toolkit.merge(custom(1), custom(1)).ir.opset_imports["mine"] == 1
+    else:
+        with pytest.raises(ModelError, match="Custom may differ"):
+            toolkit.merge(custom(1), custom(2))
+
+
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx.save(models.perceptron(), tmp_path / "a.onnx")
     onnx.save(elementwise("Neg", "n", "m", ["rows", 4]).proto(), tmp_path / "b.onnx")
