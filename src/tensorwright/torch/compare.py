@@ -116,14 +116,14 @@ def check(module: torch.nn.Module, call: Call, run: Callable[[Arrays], Arrays], 
     except Exception as error:
         raise ExportError(f"the ONNX model cannot run {at or 'other values than the example'}: "
                           f"{str(error).splitlines()[0][:300]}", at=at, try_=_why(batch)) from error
-    differences = {}
+    differences, shapes = {}, {}
     for name, expected in zip(outputs, outputs_of(result).values(), strict=True):
         want, have = array(expected), np.asarray(got[name])
         if want.shape != have.shape:
             raise ExportError(f"output {name!r} of the ONNX model has the shape {have.shape}, of the module "
                               f"{want.shape}", at=at, try_=_why(batch))
-        differences[name] = difference(have, want)
-    return Check(batch, differences)
+        differences[name], shapes[name] = difference(have, want), want.shape
+    return Check(batch, differences, shapes)
 
 
 def _why(batch: int | None) -> str:

@@ -147,7 +147,22 @@ def _checked(module: Any, result: Model, call: Call, outputs: Sequence[str], bat
                                       f"{tolerance:.2g} is allowed", at=None if size is None else f"batch {size}",
                                       try_="a branch or a value may be frozen, or an operator computed differently; "
                                       "tolerance=... allows more")
+    _name_batch(result, checks)
     return runtime, checks
+
+
+def _name_batch(result: Model, checks: Sequence[Check]) -> None:
+    """Dimensions of outputs with a name of the exporter's, which were the batch in every check, are called so."""
+    sizes = [c.batch for c in checks]
+    if None in sizes or len(set(sizes)) < 2:
+        return
+    renamed: dict[str, int | str] = {}
+    for value in result.outputs:
+        for axis, dim in enumerate(value.shape or ()):
+            if not isinstance(dim, int) and dim.value and [c.shapes[str(value.name)][axis] for c in checks] == sizes:
+                renamed[dim.value] = "batch"
+    own = {d.value for v in result.inputs for d in v.shape or () if not isinstance(d, int)}
+    substitute(result, {old: new for old, new in renamed.items() if old not in own})
 
 
 def _tolerance(made: dict[str, Any], tolerance: float | None) -> float:

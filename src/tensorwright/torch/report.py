@@ -34,10 +34,12 @@ class Check:
 
     batch         examples in it; None when the batch is not dynamic
     differences   output → largest absolute difference, in units of the larger of 1 and the largest magnitude expected
+    shapes        output → shape, of both
     """
 
     batch: int | None
     differences: Mapping[str, float]
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,19 @@ def test_names_batch_and_mode(exporter: str, tmp_path: Path, capfd: pytest.Captu
     assert "batch 3" in str(report) and "image" in str(report)
 
 
+class Reshaped(nn.Module):
+    """What TorchScript's exporter knows no size of."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x.reshape(x.shape[0], -1), x.flatten(1)], 1)
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "script"])
+def test_the_batch_of_outputs_is_called_so(exporter: str) -> None:
+    report = tt.export(Reshaped(), torch.randn(1, 2, 3), exporter=exporter, lint=False)
+    assert shape(report.model, "output") == ["batch", 12]
+
+
 class Nested(nn.Module):
     def forward(self, ids: torch.Tensor, past: Any, mask: torch.Tensor | None = None) -> Any:
         y = ids.float() + past[0]["k"] + past[1]["k"]
