@@ -47,13 +47,15 @@ class Folded:
 
 
 @edit
-def fold(model: Model, *, largest: int = 1024, exclude: Iterable[str] = ()) -> Folded:
+def fold(model: Model, *, largest: int = 1024, exclude: Iterable[str] = (), meaning: Meaning | None = None) -> Folded:
     """Compute all nodes whose results are constant, and store the results as initialisers.
 
     largest   bytes: a result may take more than the constants it replaces only up to this size
     exclude   names of nodes, operators or tensors (with * and ?) to leave alone
+    meaning   filled while the nodes are read, for a caller that goes on with it
     """
-    return Folding(model, largest, tuple([exclude] if isinstance(exclude, str) else exclude)).run()
+    exclude = tuple([exclude] if isinstance(exclude, str) else exclude)
+    return Folding(model, largest, exclude).run(meaning)
 
 
 class Folding:
@@ -66,10 +68,10 @@ class Folding:
         self.candidates: dict[Any, list[np.ndarray] | None] = {}
         self.constant: set[Any] = set()
 
-    def run(self) -> Folded:
+    def run(self, meaning: Meaning | None) -> Folded:
         fix_initialisers(self.model)
         read = [v for g in self.model.graphs() for v in getattr(g, "initializers", {}).values() if v.uses()]
-        self.meaning = Meaning(self.model)
+        self.meaning = meaning or Meaning(self.model)
         self.names: Names | None = None
         self.visit(self.model.graph, self.meaning.scope(self.model.graph))
         while self.decline_growth():

@@ -187,6 +187,7 @@ class Meaning:
         frame = Frame(self.model.ir.opset_imports, scope)  # type: ignore[arg-type]
         results, _ = self.importer.lowered(serde.serialize_node(node), inputs, 0, frame)
         self.importer.editor.layers.clear()
+        self.importer.names.clear()                      # there is no network in which names must differ
         return results
 
     def compute(self, node: onnx_ir.Node, inputs: Sequence[np.ndarray | None], largest: int) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from .rewire import label, take_over
 if TYPE_CHECKING:
     import onnx_ir
 
+# Where a function takes a `meaning`, it is one that has read the model as it is, or less simplified.
 #: Of these, a result of the operand's type and shape is the operand: they only arrange elements anew, or repeat them.
 RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
 #: And these keep the elements in order.
@@ -118,20 +119,20 @@ def permutation(node: onnx_ir.Node) -> Sequence[int] | None:
 
 
 @edit
-def remove_reshapes(model: Model) -> list[str]:
+def remove_reshapes(model: Model, *, meaning: Meaning | None = None) -> list[str]:
     """Reshape, Flatten, Squeeze, Unsqueeze, Expand and Tile to the shape a tensor has; of two Reshapes, the first."""
-    meaning = Meaning(model).walk()
+    known = meaning or Meaning(model).walk()
 
     def useless(node: onnx_ir.Node) -> Any:
         if node.op_type not in RESHAPING or (x := node.inputs[0]) is None:
             return None
-        if same_type(meaning, x, node.outputs[0]):
+        if same_type(known, x, node.outputs[0]):
             return x
         first = x.producer()
         if first is None or first.domain not in STANDARD or not {first.op_type, node.op_type} <= ORDERED or \
                 (below := first.inputs[0]) is None or not may_read(node, below):
             return None
-        if same_type(meaning, below, node.outputs[0]):
+        if same_type(known, below, node.outputs[0]):
             return below
         if node.op_type == "Reshape" and (shape := content_of(node.inputs[1])) is not None and not (shape == 0).any():
             node.replace_input_with(0, below)
@@ -144,9 +145,9 @@ def remove_reshapes(model: Model) -> list[str]:
 
 
 @edit
-def remove_slices(model: Model) -> list[str]:
+def remove_slices(model: Model, *, meaning: Meaning | None = None) -> list[str]:
     """Slices of everything, Pads by nothing, Concat and Sum of one tensor, Split into one part."""
-    meaning = Meaning(model).walk()
+    known = meaning or Meaning(model).walk()
 
     def useless(node: onnx_ir.Node) -> Any:
         x = node.inputs[0] if node.inputs else None
@@ -163,7 +164,7 @@ def remove_slices(model: Model) -> list[str]:
             return x if pads is not None and not pads.any() else None
         if node.op_type == "Slice":
             steps = content_of(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else np.ones(1)
-            return x if steps is not None and (steps == 1).all() and same_type(meaning, x, node.outputs[0]) else None
+            return x if steps is not None and (steps == 1).all() and same_type(known, x, node.outputs[0]) else None
         return None
     return bypass(model, useless)
 

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 
 @edit
-def constant_shapes(model: Model) -> list[str]:
-    """Write the shapes of Reshape, and the scales of Resize, as constants where they can be. Names of those nodes."""
+def constant_shapes(model: Model, *, meaning: Meaning | None = None) -> list[str]:
+    """Write the shapes of Reshape, and the scales of Resize, as constants where they can be. Names of those nodes.
+
+    meaning   one that has read the model, when the caller has it
+    """
     import onnx_ir
-    meaning, names, done = Meaning(model).walk(), Names(model), []
+    known, names, done = meaning or Meaning(model).walk(), Names(model), []
     for node in model.nodes:
         index = {"Reshape": 1, "Resize": 3}.get(node.op_type)
         if node.domain not in STANDARD or index is None or len(node.inputs) <= index:
@@ -36,7 +39,7 @@ def constant_shapes(model: Model) -> list[str]:
         given, x = node.inputs[index], node.inputs[0]
         if given is None or x is None or constant_tensor(given) is not None:
             continue
-        content, t = meaning.of(given).content, meaning.of(x).type
+        content, t = known.of(given).content, known.of(x).type
         if content is None or content.ndim != 1 or not isinstance(t, TensorType):
             continue
         if node.op_type == "Reshape":

@@ -10,6 +10,7 @@ from ..errors import ModelError
 from .duplicates import merge_duplicates, merge_initialisers
 from .edit import edit
 from .fold import fold
+from .meaning import Meaning
 from .model import Model
 from .noops import merge_transposes, remove_casts, remove_identity, remove_reshapes, remove_slices
 from .reshapes import constant_shapes
@@ -21,6 +22,8 @@ STEPS: dict[str, Callable[..., Any]] = {
     "merge_transposes": merge_transposes, "remove_reshapes": remove_reshapes, "remove_slices": remove_slices,
     "merge_initialisers": merge_initialisers, "merge_duplicates": merge_duplicates, "remove_unused": remove_unused,
 }
+#: Steps that ask for what is known of tensors.
+READING = frozenset({"constant_shapes", "remove_reshapes", "remove_slices"})
 MOST_ROUNDS = 20
 
 
@@ -49,15 +52,18 @@ def simplify(model: Model, *, skip: Sequence[str] = (), largest: int = 1024, exc
     report = Simplified(len(model.all_nodes()))
     for _ in range(MOST_ROUNDS):
         found = False
+        meaning, read = Meaning(model), False            # read once per round: steps only take away what it knows
         for name, step in STEPS.items():
             if name in skip:
                 continue
             if name == "fold":
-                result = step(model, largest=largest, exclude=exclude)
+                result, read = step(model, largest=largest, exclude=exclude, meaning=meaning), True
                 report.declined, gone = result.declined, [*result.folded, *result.flattened]
             elif name == "remove_unused":
                 result = step(model)
                 gone = [*result.nodes, *result.weights, *result.functions]
+            elif name in READING:
+                gone, read = step(model, meaning=meaning if read else meaning.walk()), True
             else:
                 gone = step(model)
             if gone:
