@@ -21,11 +21,11 @@ _HOME = {
     "BuildOptions": ".builder", "Profile": ".plan.records", "DType": ".dtypes",
     "TensorwrightError": ".errors", "ShapeError": ".errors", "TypeMismatch": ".errors", "ModelError": ".errors",
     "UnsupportedError": ".errors", "BuildError": ".errors", "VerificationError": ".errors", "PlanError": ".errors",
-    "InputError": ".errors", "DeviceError": ".errors",
+    "InputError": ".errors", "DeviceError": ".errors", "ExportError": ".errors",
 }
 
 #: Submodules that are attributes without being imported first.
-_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "trt")
+_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "torch", "trt")
 
 if TYPE_CHECKING:
     from . import compat as compat
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from . import generations as generations
     from . import onnx as onnx
     from . import onnx_backend as onnx_backend
+    from . import torch as torch
     from . import trt as trt
     from .api import build, load
     from .builder import BuildOptions
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .errors import (
         BuildError,
         DeviceError,
+        ExportError,
         InputError,
         ModelError,
         PlanError,

@@ -169,9 +169,7 @@ def _own_prefix(guest: Model, names: set[str]) -> str:
 # the rest of a model -------------------------------------------------------------------------------------------------
 def _adopt_functions(first: Model, second: Model) -> None:
     """The second model's functions become the first's; one with the name of another and a different body is renamed."""
-    import onnx_ir
-
-    functions = dict(first.ir.functions)
+    functions = first.ir.functions
     renamed: dict[Any, str] = {}
     for key, function in list(second.ir.functions.items()):
         if key in functions and _encoded(functions[key]) != _encoded(function):
@@ -186,11 +184,6 @@ def _adopt_functions(first: Model, second: Model) -> None:
         if key in renamed:
             function.name = renamed[key]
         functions.setdefault(function.identifier(), function)
-    ir = first.ir
-    first.ir = onnx_ir.Model(
-        ir.graph, ir_version=ir.ir_version, producer_name=ir.producer_name, producer_version=ir.producer_version,
-        domain=ir.domain, model_version=ir.model_version, doc_string=ir.doc_string, functions=list(functions.values()),
-        metadata_props=dict(ir.metadata_props), device_configurations=ir.device_configurations)
 
 
 def _encoded(function: onnx_ir.Function) -> bytes:

@@ -121,8 +121,12 @@ class Model:
 
     # writing ---------------------------------------------------------------------------------------------------------
     def clone(self) -> Model:
-        """A model of its own that shares the weights' bytes with this one."""
-        return Model(self.ir.clone(), self.label, self.base, self.external)
+        """A model of its own that shares the weights' bytes with this one. ModelError when its graphs are damaged."""
+        try:
+            return Model(self.ir.clone(), self.label, self.base, self.external)
+        except RuntimeError as error:                    # a value that no graph defines
+            from .check import problem
+            raise ModelError(f"the model is not valid: {problem(self) or str(error)[:300]}", at=self.label) from error
 
     def proto(self) -> onnx.ModelProto:
         """The whole model as a message, weights included. ModelError when it would exceed 2 GiB: `save` it then."""

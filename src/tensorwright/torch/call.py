@@ -74,6 +74,22 @@ class Call:
         arguments = replaced(self.bound.arguments, other)
         return Call(inspect.BoundArguments(self.bound.signature, arguments), self.names, self.axes, size)
 
+    def shortened(self) -> Call | None:
+        """The call with one less on every dynamic axis that is not the batch; None when there is none."""
+        names = iter(self.names)
+        shorter: list[str] = []
+
+        def narrowed(tensor: torch.Tensor) -> torch.Tensor:
+            for axis, name in self.axes.get(next(names), {}).items():
+                if name != "batch" and tensor.shape[axis] > 1:
+                    tensor = tensor.narrow(axis, 0, tensor.shape[axis] - 1)
+                    shorter.append(name)
+            return tensor.clone()
+        arguments = replaced(self.bound.arguments, narrowed)
+        if not shorter:
+            return None
+        return Call(inspect.BoundArguments(self.bound.signature, arguments), self.names, self.axes, self.batch)
+
 
 def call_of(module: torch.nn.Module, example: Any, names: Sequence[str] | None, dynamic: Dynamic) -> Call:
     """The call that `example` describes: a tensor, a tuple of arguments, or a dict of named ones.

@@ -109,7 +109,8 @@ def check(module: torch.nn.Module, call: Call, run: Callable[[Arrays], Arrays], 
         result, _ = called(module, call)
     except Exception as error:
         raise ExportError(f"the module itself cannot run {at or 'the example with other values'}: {error}", at=at,
-                          try_="check_batches=(...) names the batch sizes it can run") from error
+                          try_="check_batches=(...) names the batch sizes it can run; other dynamic axes are tried one "
+                          "shorter") from error
     feeds = {name: array(t) for name, t in call.tensors().items()}
     try:
         got = run(feeds)

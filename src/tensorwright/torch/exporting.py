@@ -33,7 +33,7 @@ def export(model: torch.nn.Module, example: Any, path: str | os.PathLike[str] | 
     names          (names of the inputs, names of the outputs), either may be None. By default inputs are called as
                    forward's arguments, and outputs as the keys of what it returns, or "output", "output_0", ...
     dynamic        "batch": axis 0 of every input, and nothing else; None: all sizes are the example's;
-                   {"input": {0: "batch", 1: "sequence"}}: these
+                   {"input": {0: "batch", 1: "sequence"}}: these; the module must run with one less on each
     opset          version of ONNX's operator set
     exporter       "dynamo": PyTorch's exporter on torch.export; "script": that on TorchScript; "auto": dynamo, and
                    script where its result does not pass the check
@@ -139,14 +139,17 @@ def _checked(module: Any, result: Model, call: Call, outputs: Sequence[str], bat
             raise ExportError(f"the exported model cannot be loaded: {str(error).splitlines()[0][:300]}") from error
         sizes: Sequence[int | None] = [None] if call.batch is None else list(batches)
         checks = []
-        for seed, size in enumerate(sizes):
-            checks.append(check(module, call.of_batch(size, seed), run, outputs))
+        calls = [call.of_batch(size, seed) for seed, size in enumerate(sizes)]
+        if (shorter := call.shortened()) is not None:
+            calls.append(shorter)
+        for other in calls:
+            checks.append(check(module, other, run, outputs))
+            at = None if other.batch is None else f"batch {other.batch}"
             for name, value in checks[-1].differences.items():
                 if not value <= tolerance:
                     raise ExportError(f"output {name!r} of the ONNX model differs from the module's by {value:.2g}; "
-                                      f"{tolerance:.2g} is allowed", at=None if size is None else f"batch {size}",
-                                      try_="a branch or a value may be frozen, or an operator computed differently; "
-                                      "tolerance=... allows more")
+                                      f"{tolerance:.2g} is allowed", at=at, try_="a branch or a value may be frozen, "
+                                      "or an operator computed differently; tolerance=... allows more")
     _name_batch(result, checks)
     return runtime, checks
 

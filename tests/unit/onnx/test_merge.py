@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from tensorwright import onnx as toolkit
@@ -227,6 +229,57 @@ def test_other_domains_in_two_versions(other: int) -> None:
     else:
         with pytest.raises(ModelError, match="Custom may differ"):
             toolkit.merge(custom(1), custom(2))
+
+
+NAMES = st.sampled_from(["x", "y", "z", "n", "neg", "m/x", "m_2/x"])
+DIMENSIONS = st.sampled_from([2, 3, "x", "n", "k"])
+STEPS = st.lists(st.tuples(st.sampled_from(["Neg", "Abs", "Exp", "Sigmoid"]), NAMES), min_size=1, max_size=4,
+                 unique_by=lambda step: step[1])
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> onnx.ModelProto:
+    """Elementwise operators behind each other, with names that are likely to clash."""
+    steps, shape = draw(STEPS), draw(st.lists(DIMENSIONS, min_size=1, max_size=3))
+    name = draw(NAMES.filter(lambda n: n not in [made for _, made in steps]))
+    nodes, last = [], name
+    for op, made in steps:
+        nodes.append(helper.make_node(op, [last], [made], made))
+        last = made
+    return models.model(nodes, {name: (F, shape)}, {last: (F, shape)})
+
+
+@settings(max_examples=60, deadline=None)
+@given(chains(), chains(), st.sampled_from([None, "p_"]))
+def test_any_two_chains_compute_one_after_the_other_or_are_refused(one: onnx.ModelProto, two: onnx.ModelProto,
+                                                                   prefix: str | None) -> None:
+    first, second = toolkit.load(one), toolkit.load(two)
+    shapes = [[d if isinstance(d, int) else d.value for d in m.inputs[0].shape] for m in (first, second)]
+    try:
+        merged = toolkit.merge(first, second, prefix=prefix)
+    except ModelError:
+        numbers = [a for a, b in zip(*shapes, strict=False) if isinstance(a, int) and isinstance(b, int) and a != b]
+        bound = len({*shapes[0]}) < len(shapes[0]) or len({*shapes[1]}) < len(shapes[1])    # one symbol twice
+        assert len(shapes[0]) != len(shapes[1]) or numbers or bound
+        return
+    now = [d if isinstance(d, int) else 2 for d in merged.inputs[0].shape]
+    x = np.random.default_rng(0).standard_normal(now).astype(np.float32) / 4
+    middle = run(first, {first.inputs[0].name: x})[first.outputs[0].name]
+    expected = run(second, {second.inputs[0].name: middle})[second.outputs[0].name]
+    np.testing.assert_allclose(run(merged, {merged.inputs[0].name: x})[merged.outputs[0].name], expected, rtol=1e-5)
+
+
+def test_a_damaged_model_is_refused() -> None:
+    """A branch whose result is nothing that it makes: onnx's checker refuses it, and so do edits and merges."""
+    def branch(name: str, nodes: list, result: str):
+        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(result, F, [2])])
+    damaged = small([helper.make_node("If", ["flag"], ["z"], then_branch=branch("t", [], "c"),
+                                      else_branch=branch("e", [helper.make_node("Neg", ["c"], ["r"])], "r"))],
+                    {"flag": (TensorProto.BOOL, []), "c": (F, [2])}, {"z": (F, [2])})
+    for call in (lambda: toolkit.merge(elementwise("Exp", "x", "y", [2]), damaged, {"y": "c"}),
+                 lambda: toolkit.append(damaged, elementwise("Exp", "z", "y", [2]))):
+        with pytest.raises(ModelError, match=r"not valid|damaged"):
+            call()
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

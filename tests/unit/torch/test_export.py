@@ -174,6 +174,18 @@ def test_state_and_inputs_changed_by_forward_are_noted_and_put_back() -> None:
     assert not module.total.any() and (x == 1).all()
 
 
+class Positions(nn.Module):
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return ids * torch.from_numpy(np.arange(int(ids.shape[1])))
+
+
+def test_a_length_that_became_a_constant_is_caught_too() -> None:
+    """TorchScript's exporter says the axis is dynamic, and it is not: NumPy saw its size."""
+    with pytest.raises(ExportError, match=r"cannot run batch 2|has the shape"):
+        tt.export(Positions(), torch.ones(2, 6, dtype=torch.int64), exporter="script",
+                  dynamic={"ids": {0: "batch", 1: "tokens"}})
+
+
 @pytest.mark.parametrize(("example", "more"), [
     ((), {}), ({"y": 1}, {}), (torch.ones(2, 3), {"names": (["a", "b"], None)}), (torch.ones(2, 3), {"dynamic": "all"}),
     (torch.ones(2, 3), {"dynamic": {"x": {5: "n"}}}), (torch.ones(2, 3), {"dynamic": {"y": {0: "n"}}}),
