@@ -9,9 +9,10 @@ from ...errors import ModelError
 from ..check import infer
 from ..edit import edit, settle_later
 from ..model import Model
-from .build import Builder
+from .build import Builder, check_operands, literal_type
+from .schema import schema
 from .tensors import constant
-from .walk import Names, detach, named, node_of, readers, type_text, value_of
+from .walk import Names, detach, named, node_of, owners, readers, type_text, value_of, visible
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -161,7 +162,6 @@ def replace_tensor(model: Model, old: TensorKey, new: TensorKey) -> None:
     assert graph is not None
     if old.is_graph_output() and made is None:
         raise ModelError(f"{old.name!r} is an input and an output of the graph at once", at=model.label)
-    from .walk import owners, visible
     around = owners(model)
     for user in old.consumers():
         if user.graph is None or not visible(new, user.graph, around):
@@ -178,8 +178,7 @@ def set_input(model: Model, node: NodeKey, index: int | str, tensor: Operand) ->
     index    its place, or its name in the operator's schema ("B" of Conv), or the name of the tensor that is there
     Raises   ModelError when there is no such operand, or nodes would depend on each other in a circle.
     """
-    from .build import check_operands, literal_type
-    from .schema import schema
+    import onnx_ir
     node = node_of(model, node)
     assert node.graph is not None
     known = schema(model, node.op_type, node.domain, node.graph)
@@ -192,20 +191,19 @@ def set_input(model: Model, node: NodeKey, index: int | str, tensor: Operand) ->
         index = formals.index(index) if index in formals else actual.index(index)
     if index < 0:
         raise ModelError("places of operands count from 0", at=model.label)
-    build = Builder(model, node.graph)
-    import onnx_ir
     values: list[object] = [*node.inputs, *[None] * (index + 1 - len(node.inputs))]
-    if tensor is None or isinstance(tensor, (str, onnx_ir.Value)):
-        values[index] = value = build.operand(tensor)
-    else:
-        value = build.weight(tensor, f"{node.name or node.op_type}_{index}",
-                             literal_type(known, index, tensor, node.inputs) if not hasattr(tensor, "dtype") else None)
-        values[index] = value
-        node.prepend(build.nodes)
+    values[index] = tensor
     while values and values[-1] is None:
         values.pop()
     if known is not None:
         check_operands(known, values, model.label)
+    build = Builder(model, node.graph)
+    if tensor is None or isinstance(tensor, (str, onnx_ir.Value)):
+        value = build.operand(tensor)
+    else:
+        value = build.weight(tensor, f"{node.name or node.op_type}_{index}",
+                             literal_type(known, index, tensor, node.inputs) if not hasattr(tensor, "dtype") else None)
+        node.prepend(build.nodes)
     if index >= len(node.inputs):
         node.resize_inputs(index + 1)
     node.replace_input_with(index, value)

@@ -126,6 +126,7 @@ def test_insert() -> None:
     (lambda m: toolkit.set_input(m, "relu", 1, "x"), "cannot have 2 operands", None),
     (lambda m: toolkit.set_input(m, "relu", 0, None), "cannot have 0 operands", None),
     (lambda m: toolkit.set_input(m, "relu", 0, "y"), "circle", None),
+    (lambda m: toolkit.set_input(m, "relu", 1, 1.0), "cannot have 2 operands", None),
     (lambda m: toolkit.replace_tensor(m, "x", "y"), "circle", None)])
 def test_what_cannot_be_is_refused(call, message, hint) -> None:
     model = residual()
@@ -154,6 +155,12 @@ def test_custom_operators_pass_types_on_and_import_their_domain() -> None:
     toolkit.insert_after(model, "r", "Mine", {"level": 3}, domain="my.own")
     assert model.ir.opset_imports["my.own"] == 1
     assert toolkit.load(model.proto()).value("mine").shape == model.value("r").shape
+
+
+def test_a_constant_has_no_operands() -> None:
+    model = toolkit.load(models.every_storage())
+    with pytest.raises(ModelError, match="Constant cannot have 1 operand"):
+        toolkit.set_input(model, "constant", 0, 1.0)
 
 
 def test_replace_node() -> None:
