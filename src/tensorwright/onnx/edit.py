@@ -55,7 +55,7 @@ def editing(model: Model) -> Iterator[Model]:
     except Exception as error:                           # onnx_ir's, for nodes that read what nobody makes
         raise ModelError("the model is too damaged to be edited", at=model.label,
                          try_="`wright onnx check` says what is wrong; export or download the model again") from error
-    model.edit_depth, model.unsettled = 1, False
+    model.edit_depth, model.unsettled, model.names = 1, False, None
     try:
         yield model
         if model.unsettled:
@@ -68,7 +68,7 @@ def editing(model: Model) -> Iterator[Model]:
         model.ir = before
         raise
     finally:
-        model.edit_depth, model.unsettled = 0, False
+        model.edit_depth, model.unsettled, model.names = 0, False, None
 
 
 def _settle(model: Model, before: onnx_ir.Model) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir
 
+    from .structure.walk import Names
+
 
 class Model:
     """One ONNX model. Belongs to one thread at a time.
@@ -33,6 +35,7 @@ class Model:
                  external: str | None = None) -> None:
         self.ir, self.label, self.base, self.external = ir, label, base, external
         self.edit_depth = 0                              # calls of edit.editing that are under way
+        self.names: Names | None = None                  # taken names, kept while edits are under way
         self.unsettled = False                           # edit.settle_later was asked for
 
     # looking ---------------------------------------------------------------------------------------------------------

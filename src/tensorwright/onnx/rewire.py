@@ -7,23 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .model import Model, subgraphs
+from .structure.walk import Names as Names
 
 if TYPE_CHECKING:
     import onnx_ir
-
-
-class Names:
-    """Names of tensors and nodes that are new to a model."""
-
-    def __init__(self, model: Model) -> None:
-        self.taken = set(model.values()) | {n.name for n in model.all_nodes() if n.name}
-
-    def fresh(self, hint: str) -> str:
-        name, n = hint, 1
-        while name in self.taken:
-            name, n = f"{hint}_{n}", n + 1
-        self.taken.add(name)
-        return name
 
 
 def take_over(node: onnx_ir.Node, new: onnx_ir.Value, index: int = 0) -> bool:

@@ -69,7 +69,7 @@ def replace_pattern(model: Model, pattern: str, replacement: Replacement, *,
     typed(model)
     done: list[str] = []
     refused: list[tuple[str, str]] = []
-    names = Names(model)
+    names = Names.of(model)
     for node in model.all_nodes():
         match = matcher.at(node, where, kept) if node.graph is not None else None
         if match is None:
@@ -112,7 +112,7 @@ def replace_node(model: Model, node: NodeKey, replacement: Replacement) -> None:
                 raise ModelError(f"{named(old)} has no operand {name!r}", at=model.label,
                                  try_=", ".join(sorted(known_names - {"node"}))
                                  + '; a tensor of the model is named in quotes: "name"')
-    reason = _apply(model, match, Names(model), None, new, replacement, [])
+    reason = _apply(model, match, Names.of(model), None, new, replacement, [])
     if reason:
         raise ModelError(f"{named(old)} was not replaced: {reason}", at=model.label)
     settle_later(model)

@@ -32,7 +32,7 @@ class Builder:
 
     def __init__(self, model: Model, graph: onnx_ir.Graph, names: Names | None = None) -> None:
         self.model, self.graph = model, graph
-        self.names = names or Names(model)
+        self.names = names or Names.of(model)
         self.nodes: list[onnx_ir.Node] = []
         self._in_function = any(f.graph is graph for f in model.ir.functions.values())
 

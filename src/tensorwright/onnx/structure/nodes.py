@@ -135,7 +135,7 @@ def redirect(model: Model, old: onnx_ir.Value, new: onnx_ir.Value, place: onnx_i
     if not output:
         return
     assert graph is not None
-    name, names = str(old.name), names or Names(model)
+    name, names = str(old.name), names or Names.of(model)
     old.name = names.tensor(f"{name}_before")
     if copied:
         taker = onnx_ir.Value(name=name, type=old.type, shape=old.shape)

@@ -56,7 +56,7 @@ def add_output(model: Model, tensor: TensorKey, *, name: str | None = None, dtyp
                          try_='dtype="float32", shape=["batch", None], or whatever they are')
     if name is not None and name != value.name:
         copy = onnx_ir.Value(name=name, type=value.type, shape=value.shape)
-        model.graph.append(onnx_ir.Node("", "Identity", [value], outputs=[copy], name=Names(model).node(name)))
+        model.graph.append(onnx_ir.Node("", "Identity", [value], outputs=[copy], name=Names.of(model).node(name)))
         value = copy
     model.graph.outputs.append(value)
     return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ...errors import ModelError
 from ..edit import edit
 from ..model import Model, subgraphs
-from .walk import defined, named, node_of, owners, value_of, values_called
+from .walk import by_name, defined, named, node_of, owners, value_of
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -30,16 +30,19 @@ def rename_tensors(model: Model, names: Mapping[str, str] | Mapping[TensorKey, s
     Raises   ModelError for unknown and empty names, and for names that another visible tensor has.
     """
     new: dict[onnx_ir.Value, str] = {}
+    called = by_name(model)
     for key, name in names.items():
         if not isinstance(name, str) or not name:
             raise ModelError("a tensor needs a name: the empty one stands for an absent operand", at=model.label)
-        for value in _called(model, key):
+        for value in _called(model, key, called):
             if new.setdefault(value, name) != name:
                 raise ModelError(f"{value.name!r} cannot have two names, {new[value]!r} and {name!r}", at=model.label)
     _refuse_clashes(model, new)
     old = {value: value.name for value in new}
     _rename(new)
     _rename_annotations(model, {str(old[v]): name for v, name in new.items()})
+    if model.names is not None:
+        model.names.tensors.update(new.values())
 
 
 @edit
@@ -63,6 +66,8 @@ def rename_nodes(model: Model, names: Mapping[str, str] | Mapping[onnx_ir.Node, 
             wanted[name] = node
     for node, name in new.items():
         node.name = name
+    if model.names is not None:
+        model.names.nodes.update(new.values())
 
 
 @edit
@@ -97,11 +102,11 @@ def rename_by(model: Model, expression: str, replacement: str, *, tensors: bool 
     return {**changed["nodes"], **changed["tensors"]}
 
 
-def _called(model: Model, key: TensorKey) -> list[onnx_ir.Value]:
+def _called(model: Model, key: TensorKey, called: Iterable[Mapping[str, list[onnx_ir.Value]]]) -> list[onnx_ir.Value]:
     import onnx_ir
     if isinstance(key, onnx_ir.Value):
         return [value_of(model, key)]
-    return values_called(model, key) or [model.value(key)]
+    return next((found for names in called if (found := names.get(key))), None) or [model.value(key)]
 
 
 def _refuse_clashes(model: Model, new: Mapping[onnx_ir.Value, str]) -> None:

@@ -56,11 +56,18 @@ def value_of(model: Model, key: TensorKey) -> onnx_ir.Value:
 
 def values_called(model: Model, name: str) -> list[onnx_ir.Value]:
     """The tensors of this name in the main graph and the graphs inside it; when there is none, those in functions."""
-    functions = model.ir.functions.values()
-    for place in ([model.graph, *model.graph.subgraphs()], [g for f in functions for g in (f.graph, *f.subgraphs())]):
-        if found := [v for graph in dict.fromkeys(place) for v in defined(graph) if v.name == name]:
-            return found
-    return []
+    return next((found for place in by_name(model) if (found := place.get(name))), [])
+
+
+def by_name(model: Model) -> tuple[dict[str, list[onnx_ir.Value]], dict[str, list[onnx_ir.Value]]]:
+    """Name → tensors: of the main graph and the graphs inside it, and of all functions."""
+    functions = [g for f in model.ir.functions.values() for g in (f.graph, *f.subgraphs())]
+    found: tuple[dict[str, list[onnx_ir.Value]], ...] = ({}, {})
+    for names, place in zip(found, ([model.graph, *model.graph.subgraphs()], functions), strict=True):
+        for graph in dict.fromkeys(place):
+            for value in defined(graph):
+                names.setdefault(str(value.name), []).append(value)
+    return found[0], found[1]
 
 
 def defined(graph: onnx_ir.Graph) -> Iterator[onnx_ir.Value]:
@@ -212,7 +219,19 @@ def type_text(value: onnx_ir.Value) -> str:
 
 # naming --------------------------------------------------------------------------------------------------------------
 class Names:
-    """Names that are taken in a model, and new ones."""
+    """Names that are taken in a model, and new ones.
+
+    Among other edits (`editing`) one object serves them all: looking through the model each time would take quadratic
+    time. Names given past it, by assigning to onnx_ir objects, are found by the check at the end.
+    """
+
+    @classmethod
+    def of(cls, model: Model) -> Names:
+        if model.edit_depth <= 1:
+            return cls(model)
+        if model.names is None:
+            model.names = cls(model)
+        return model.names
 
     def __init__(self, model: Model) -> None:
         self.tensors: set[str | None] = set(model.values())
@@ -220,15 +239,22 @@ class Names:
         self._count: dict[str, int] = {}
 
     def tensor(self, base: str) -> str:
+        """A name that no tensor has."""
         return self._fresh(base, self.tensors)
 
     def node(self, base: str) -> str:
+        """A name that no node has."""
         return self._fresh(base, self.nodes)
 
-    def _fresh(self, base: str, taken: set[str | None]) -> str:
+    def fresh(self, base: str) -> str:
+        """A name that neither a tensor nor a node has."""
+        return self._fresh(base, self.tensors, self.nodes)
+
+    def _fresh(self, base: str, *taken: set[str | None]) -> str:
         name, k = base, self._count.get(base, 1)
-        while name in taken or not name:
+        while not name or any(name in names for names in taken):
             name, k = f"{base}_{k}", k + 1
-        taken.add(name)
+        for names in taken:
+            names.add(name)
         self._count[base] = k
         return name
