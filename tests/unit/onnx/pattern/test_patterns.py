@@ -176,3 +176,22 @@ def test_many_matches_in_a_long_graph() -> None:
     model = toolkit.load(models.model(nodes, {"t0": (F, [4])}, {"t1000": (F, [4])}))
     assert len(toolkit.replace_pattern(model, "Relu(Neg(x))", "Max(Mul(x, -1), 0)")) == 500
     assert len(model.nodes) == 1000 and not model.find("Relu")
+
+
+def test_a_weight_that_the_user_may_replace_is_no_constant() -> None:
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"])]
+    weights = {"w": np.float32([1])}
+    fixed = toolkit.load(models.model(nodes, {"x": (F, [1])}, {"y": (F, [1])}, weights))
+    default = toolkit.load(models.model(nodes, {"x": (F, [1]), "w": (F, [1])}, {"y": (F, [1])}, weights))
+    for pattern in ("Add(x, w: const)", "Add(x, 1)", "Add(x, w: scalar)"):
+        assert toolkit.find_pattern(fixed, pattern) and not toolkit.find_pattern(default, pattern)
+    match, = toolkit.find_pattern(default, "Add(x, w)", where=lambda m: m["w"].name == "w")
+    with pytest.raises(ModelError, match="'w' of the pattern is not constant"):
+        match.constant("w")
+
+
+def test_whole_numbers_are_compared_exactly() -> None:
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    model = toolkit.load(models.model([node], {"x": (TensorProto.INT64, [1])}, {"y": (TensorProto.INT64, [1])},
+                                      {"w": np.array([10_000_001])}))
+    assert toolkit.find_pattern(model, "Add(x, 10000001)") and not toolkit.find_pattern(model, "Add(x, 10000000)")

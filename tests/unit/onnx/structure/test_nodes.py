@@ -269,3 +269,18 @@ def test_a_constant_of_the_same_shape_is_not_taken() -> None:
                                       {"w": np.ones(2, np.float32)}))
     toolkit.delete_node(model, "add")
     assert model.nodes[0].inputs[0].name == "x"
+
+
+def test_names_stay_unique_among_many_edits() -> None:
+    model = residual()
+    with toolkit.editing(model):
+        for k in range(20):
+            toolkit.insert_after(model, "x", "Neg")
+            toolkit.add_weight(model, f"w_{k}", 1.0)
+            toolkit.insert_after(model, "r", "Abs")
+        toolkit.rename_tensor(model, "w_5", "neg_30")
+        for _ in range(20):
+            toolkit.insert_after(model, "x", "Neg")
+    names = [v.name for n in model.nodes for v in n.outputs] + list(model.graph.initializers)
+    assert len(set(names)) == len(names) and len({n.name for n in model.nodes}) == len(model.nodes)
+    np.testing.assert_allclose(outputs(model)["y"], 2 * (np.abs(np.maximum(X, 0)) + X), 1e-6)
