@@ -49,6 +49,22 @@ def run_python(page: Path, block: Block, names: dict[str, Any]) -> None:
     exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
 
 
+def run_section(page: Path, section: str, names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the Python and the commands of one section, in the order of the page, in the current folder.
+
+    From its first block that imports torch on, a section is skipped where PyTorch is not installed.
+    """
+    for block in blocks(page, "python", "console"):
+        if block.section == section and block.language == "python":
+            if "import torch" in block.text:
+                pytest.importorskip("torch")
+                pytest.importorskip("onnxscript")
+            run_python(page, block, names)
+        elif block.section == section:
+            for line, shown in block.commands():
+                run_command(line, capsys, shown)
+
+
 def run_command(line: str, capsys: pytest.CaptureFixture[str], shown: str = "") -> None:
     """Run a `wright` command: it must succeed and print something, and what the page shows ("..." stands for any)."""
     program, *arguments = shlex.split(line)

@@ -9,14 +9,13 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
 
 from tensorwright.cli import onnx as commands
 
-from .documents import ROOT, blocks, run_command, run_python
+from .documents import ROOT, blocks, run_section
 from .unit.onnx import models
 
 PAGE = ROOT / "docs" / "onnx_toolkit.md"
@@ -34,16 +33,7 @@ def test_section(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     for path in EXPORTS.glob("*"):
         shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in BLOCKS:
-        if block.section == section and block.language == "python":
-            if "import torch" in block.text:
-                pytest.importorskip("torch")
-                pytest.importorskip("onnxscript")
-            run_python(PAGE, block, names)
-        elif block.section == section:
-            for line, shown in block.commands():
-                run_command(line, capsys, shown)
+    run_section(PAGE, section, {}, capsys)
 
 
 def test_every_command_is_shown() -> None:
