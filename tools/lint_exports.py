@@ -80,6 +80,10 @@ def high_rank() -> nn.Module:
     return Call(forward, conv=nn.Conv2d(4, 2, 1))
 
 
+def high_rank_sum() -> nn.Module:
+    return Call(lambda self, x: (x.view(-1, 2, 2, 8, 8) + self.bias).flatten(1), bias=torch.ones(2, 1, 8, 8))
+
+
 def resize_sizes() -> nn.Module:
     return Call(lambda self, x: F.interpolate(self.conv(x), size=(x.shape[2] * 2, x.shape[3] * 2), mode="bilinear"),
                 conv=nn.Conv2d(4, 2, 1))
@@ -284,6 +288,7 @@ CASES: dict[str, Case] = {
     "dynamic_axes": Case(("TW103",), convolution, "script", options={"dynamic_axes": {"x": {0: "n", 2: "h", 3: "w"}}}),
     "high_rank_script": Case(("TW104",), high_rank, "script"),
     "high_rank_dynamo": Case(("TW104",), high_rank, "dynamo"),
+    "high_rank_sum": Case(("TW104",), high_rank_sum, "dynamo"),
     "resize_sizes_script": Case(("TW105",), resize_sizes, "script"),
     "resize_sizes_dynamo": Case(("TW105",), resize_sizes, "dynamo"),
     "expand_script": Case(("TW106",), expand, "script"),
@@ -311,7 +316,7 @@ CASES: dict[str, Case] = {
     "unnamed_nodes": Case(("TW310",), convolution, "script", after=without_names),
     "unused": Case(("TW311",), training_output, "script", options={"output_names": ["y", "side"]}, after=without_side),
     "unused_input": Case(("TW312",), Masked, "dynamo", (IMAGE, IMAGE + 1), options={"input_names": ["x", "mask"]}),
-    "old_opset": Case(("TW313", "TW314"), lambda: nn.Upsample(scale_factor=2), "script", options={"opset_version": 9}),
+    "old_opset": Case(("TW002", "TW003"), lambda: nn.Upsample(scale_factor=2), "script", options={"opset_version": 9}),
     "numbers": Case(("TW401", "TW402", "TW403"), numbers, "script"),
     "denormals": Case(("TW402",), denormals, "dynamo"),
     "duplicate_weights": Case(("TW404",), copies, "dynamo", (IDS,)),

@@ -1,10 +1,12 @@
 """Each rule has a page, docs/lint/<ID>.md, written by tools/lint_pages.py from the rule; the command line speaks it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from tensorwright.cli import onnx as onnx_commands
 from tensorwright.cli.main import main
 from tensorwright.onnx.lint import RULES, selected
 from tools.lint_pages import FOLDER, pages
@@ -23,6 +25,12 @@ def test_a_rule_says_all_there_is_to_say(rule) -> None:
     assert rule.name == rule.name.lower() and " " not in rule.name
     for code in (rule.bad, rule.good):
         compile("async def f():\n" + "\n".join(f"    {line}" for line in code.splitlines()), rule.id, "exec")
+
+
+def test_commands_named_exist() -> None:
+    known = {module.__name__.rpartition(".")[2].replace("_", "-") for module in onnx_commands.COMMANDS}
+    for rule in selected():
+        assert set(re.findall(r"`wright onnx ([a-z-]+)", rule.why + rule.fixed)) <= known, rule.id
 
 
 def test_names_are_unique() -> None:

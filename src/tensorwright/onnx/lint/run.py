@@ -58,7 +58,7 @@ def fix(model: Model, rules: Iterable[str] | None = None, ignore: Iterable[str] 
 
 def _round(model: Model, rules: list[Rule]) -> Iterator[Finding]:
     """Everything that can be repaired as the model is now; a repair whose operands another one changed waits."""
-    context = Context(model)
+    context, ir = Context(model), model.ir
     found = [(rule, f, _state(f)) for rule in rules for f in findings(rule, context) if f.fix is not None]
     for rule, f, state in found:
         finding = _finding(rule, f)
@@ -66,6 +66,8 @@ def _round(model: Model, rules: list[Rule]) -> Iterator[Finding]:
             repaired = _state(f) == state and f.fix is not None and f.fix()
         if repaired:
             yield finding
+        if model.ir is not ir:                           # all nodes are new ones: the next round looks at them
+            return
 
 
 def findings(rule: Rule, context: Context) -> Iterator[Found]:

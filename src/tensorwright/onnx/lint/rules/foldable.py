@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...fold import QUANTISATION, fold
 from ...meaning import constant_tensor, random_nodes
-from ...model import subgraphs
+from ...model import Model, subgraphs
 from ..context import Context, operand, plural, standard
 from ..record import Found, Severity, rule
 from .constant_batch import pinned_expand
@@ -47,7 +48,12 @@ def foldable(context: Context) -> Iterator[Found]:
         kinds = sorted({n.op_type for n in roots})
         yield Found(f"{plural(len(roots), 'node')} compute{'s' if len(roots) == 1 else ''} constants: "
                     f"{', '.join(kinds[:6])}{', ...' if len(kinds) > 6 else ''}", roots[0],
-                    str(roots[0].outputs[0].name), lambda: bool(fold(context.model, exclude=kept)))
+                    str(roots[0].outputs[0].name), partial(compute, context.model, kept))
+
+
+def compute(model: Model, kept: list[str]) -> bool:
+    before = len(model.all_nodes())
+    return bool(fold(model, exclude=kept)) or len(model.all_nodes()) < before
 
 
 def pinned(context: Context) -> list[str]:

@@ -12,6 +12,7 @@ from ....dims import Dim, product
 from ...reshapes import reshape_numbers
 from ..context import Context, integer, integers, standard
 from ..record import Found, Severity, rule
+from .expand import BROADCASTING
 from .targets import write
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 ENOUGH = 4
 
 
-@rule("TW104", "high-rank", Severity.INFO, "A Transpose of rank five or more that could be of rank four", why="""
+@rule("TW104", "high-rank", Severity.INFO, "Work at rank five or more that could be of rank four", why="""
     Channel shuffles, space-to-depth and windows of attention are written as a view of five or six axes, a permutation,
     and a view back. Axes that stay neighbours in the same order move as one, and axes of size 1 do not move at all.
-    Many engines have fast transposes, and some have any, for four axes only: mobile and NPU runtimes refuse rank five.
-    tensorwright itself does not mind: a transpose is a choice of strides.
+    Many engines have fast transposes and broadcasts, and some have any, for four axes only: mobile and NPU runtimes
+    refuse rank five. tensorwright itself does not mind: a transpose is a choice of strides. Sums, products and the
+    like are reported where axes that are broadcast alike could be one.
     """, bad="""
     def shuffle(x, groups):
         n, c, h, w = x.shape
@@ -36,10 +38,12 @@ ENOUGH = 4
         return x.view(n, groups, c // groups, h * w).transpose(1, 2).reshape(n, c, h, w)    # rank 4
     """, fixed="""
     Neighbouring axes are joined and axes of size 1 dropped in the first Reshape and the Transpose, and the Reshapes
-    behind say in numbers what they said before. Done where all three are known.
+    behind say in numbers what they said before. Done for Transposes, where all three are known.
     """, fixes=True)
 def high_rank(context: Context) -> Iterator[Found]:
     for node in context.nodes:
+        if standard(node, *BROADCASTING) and (found := broadcast(context, node)) is not None:
+            yield found
         if not standard(node, "Transpose") or node.inputs[0] is None:
             continue
         shape = context.shape(node.inputs[0])
@@ -57,6 +61,21 @@ def high_rank(context: Context) -> Iterator[Found]:
                     str(node.outputs[0].name),
                     (partial(lower, context, node, shape, groups, order)) if possible else None,
                     [before, node, *after] if possible else [])
+
+
+def broadcast(context: Context, node: onnx_ir.Node) -> Found | None:
+    """An elementwise operator whose axes, those joined that every operand has alike, are four or fewer."""
+    result = context.shape(node.outputs[0])
+    shapes = [context.shape(v) for v in node.inputs if v is not None]
+    if result is None or len(result) <= ENOUGH or any(s is None for s in shapes):
+        return None
+    kinds = [tuple(len(s) < len(result) - a or s[len(s) - len(result) + a] == 1 for s in shapes if s is not None)
+             for a in range(len(result)) if result[a] != 1]          # per axis: which operands are broadcast
+    rank = sum(a == 0 or kind != kinds[a - 1] for a, kind in enumerate(kinds))
+    if rank > ENOUGH:
+        return None
+    given = " and ".join(f"({', '.join(map(str, s or ()))})" for s in shapes)
+    return Found(f"{node.op_type} of {given}: rank {max(rank, 1)} would do", node, str(node.outputs[0].name))
 
 
 def joined(shape: Sequence[Dim], perm: Sequence[int]) -> tuple[list[list[int]], list[int]]:
