@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .rewire import Names, inside
+from .structure.walk import detach
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -51,4 +52,5 @@ def flatten_if(node: onnx_ir.Node, condition: bool, names: Names) -> None:
         old.replace_all_uses_with(made, replace_graph_outputs=True)
         if was_output:
             made.name = name
+    detach(node)                                         # what the other branch reads is not read by it any more
     graph.remove(node, safe=True)
