@@ -153,6 +153,13 @@ def test_inside_branches_and_functions() -> None:
     assert ("function", "local::Twice") in kinds(proto, other)
 
 
+def test_a_model_that_is_not_valid() -> None:
+    proto = models.perceptron()
+    proto.graph.node[1].input[0] = "nowhere"
+    found = compare(models.perceptron(), proto)
+    assert [(c.kind, c.where, c.b) for c in found.changes] == [("edge", "Relu 'relu', input 0", "input nowhere")]
+
+
 def test_tolerance() -> None:
     proto = models.perceptron()
     other = copy.deepcopy(proto)

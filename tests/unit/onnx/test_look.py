@@ -1,5 +1,6 @@
 """Looking at models: costs and memory by hand, statistics by NumPy, nodes by the standard."""
 
+import random
 from pathlib import Path
 
 import ml_dtypes
@@ -9,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tensorwright import onnx as toolkit
-from tensorwright.errors import InputError
+from tensorwright.errors import InputError, TensorwrightError
 from tensorwright.onnx.look.inventory import inventory
 from tools.zoo import ZOO
 
@@ -231,3 +232,29 @@ def test_nodes_with_branches_custom_operators_and_exporters_notes() -> None:
     model = toolkit.load(models.model(nodes, {"x": (F, [1, 1, 4, 4])}, {"y": (F, None)},
                                       {"s": np.array([1, 1, 2, 2], np.float32)}))
     assert [e.kind for e in toolkit.describe(model, model.node("y")).inputs] == ["input", "absent", "weight"]
+
+
+# damage --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("make", [models.perceptron, models.every_storage])
+def test_damaged_models_are_looked_at_or_refused(make, tmp_path: Path) -> None:
+    """Whatever a damaged file says, looking at it ends in an answer or in an error of ours."""
+    whole, dice = bytearray(make().SerializeToString()), random.Random(0)
+    looked = 0
+    for _ in range(80):
+        data = bytearray(whole)
+        for _ in range(dice.choice([1, 2, 6])):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        try:
+            model = toolkit.load(bytes(data))
+        except TensorwrightError:
+            continue
+        for look in (lambda m: toolkit.overview(m), lambda m: [toolkit.describe(m, n) for n in m.all_nodes()],
+                     lambda m: [toolkit.statistics(toolkit.get_weight(m, w.name)) for w in inventory(m) if w.name],
+                     lambda m: toolkit.diff(m, toolkit.load(make())), lambda m: toolkit.fusion(m),
+                     lambda m: toolkit.save_page(m, tmp_path / "page.html")):
+            try:
+                look(model)
+                looked += 1
+            except TensorwrightError:
+                pass
+    assert looked > 60

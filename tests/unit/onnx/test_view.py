@@ -94,6 +94,18 @@ def test_fused_layers_name_their_nodes() -> None:
     assert found.gone == {3} and list(found.unread) == [4] and "far" in found.unread[4]
 
 
+def test_what_a_rewrite_reads_through_is_inside_its_layer() -> None:
+    """Attention is recognised through its scaling, mask and softmax: all of them are in its layer, none is gone."""
+    model = toolkit.load(Path(__file__).parents[2] / "data" / "exports" / "bert.onnx")
+    found, nodes = toolkit.fusion(model), model.nodes
+    attention = [[nodes[n].op_type for n in x.nodes] for x in found.layers if x.what.startswith("Attention")]
+    assert len(attention) == 2
+    for inside in attention:
+        assert inside.count("MatMul") == 2 and {"Div", "Add", "Softmax"} <= set(inside)
+    assert not {"MatMul", "Gemm", "Softmax", "LayerNormalization", "Gelu", "Erf", "Tanh"} & {
+        nodes[n].op_type for n in found.gone}
+
+
 def test_host_steps_are_marked() -> None:
     found = toolkit.fusion(toolkit.load(models.every_storage()))
     assert {n for x in found.layers if x.host for n in x.nodes} == {1} and 4 in found.gone, "If; 4 is folded"

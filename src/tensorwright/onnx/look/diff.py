@@ -230,12 +230,11 @@ class Comparison:
 
 
 def with_types(model: Model) -> Model:
-    """A copy that knows the types of its tensors, as far as inference can tell."""
-    copy = model.clone()
+    """A copy that knows the types of its tensors; the model itself where inference cannot tell more."""
     try:
-        infer(copy)
+        infer(copy := model.clone())
     except ModelError:
-        return model.clone()                             # what the file says of them is all there is
+        return model                                     # what the file says of them is all there is
     return copy
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ... import passes
-from ...ir import Op
+from ...ir import Layer, Network, Op
 from ...ops import Fused, Host
 from ..model import Model
 from .reading import read
@@ -53,12 +53,38 @@ def fusion(model: Model, shapes: Shapes | None = None) -> Fusion:
             for origin in layer.origin:
                 places.setdefault(origin, index)
     network, _ = passes.run(reading.network)
+    named = [{places[o] for o in layer.origin if o in places} for layer in network.layers]
+    known = set().union(*named)
     layers = []
-    for layer in network.layers:
-        nodes = tuple(sorted({places[o] for o in layer.origin if o in places}))
-        layers.append(FusedLayer(name_of(layer.op), nodes, isinstance(layer.op, Host)))
+    for layer, nodes, found in zip(network.layers, named, covered(reading.network, network), strict=True):
+        inside = {places[o] for old in found for o in old.origin if o in places}
+        places_inside = tuple(sorted(nodes | (inside - known)))
+        layers.append(FusedLayer(name_of(layer.op), places_inside, isinstance(layer.op, Host)))
     unread = {i: n.why_not for i, n in enumerate(reading.nodes) if n.why_not}
     return Fusion(tuple(layers), unread, len(reading.nodes))
+
+
+def covered(before: Network, after: Network) -> Iterator[list[Layer]]:
+    """For each layer after the passes, the layers before them whose work it does.
+
+    Values that survive the passes keep their names: what lies between a layer's results and the nearest survivors
+    above is inside it, save for what depends on constants alone, which is computed while building.
+    """
+    makers, constant = before.producers(), set(before.constants)
+    for layer in before.layers:
+        if layer.inputs and all(i is None or i in constant for i in layer.inputs):
+            constant.update(layer.outputs)
+    for layer in after.layers:
+        rest, seen, found = list(layer.outputs), set(layer.outputs), list[Layer]()
+        while rest:
+            maker = makers.get(rest.pop())
+            if maker is None or maker in found:
+                continue
+            found.append(maker)
+            more = {i for i in maker.inputs if i and i not in after.types and i not in constant} - seen
+            seen |= more
+            rest += more
+        yield found
 
 
 def name_of(op: Op) -> str:

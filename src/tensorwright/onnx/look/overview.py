@@ -106,5 +106,11 @@ def type_text(value: onnx_ir.Value) -> str:
         return str(value.type)
     if value.shape is None:
         return f"{named(value.dtype)} of unknown rank"
-    dims = [str(d) if isinstance(d, int) else str(d.value or "?") for d in value.shape]
+    dims = dims_text(value.shape)
     return f"{named(value.dtype)} ({', '.join(dims)}{',' if len(dims) == 1 else ''})"
+
+
+def dims_text(shape: onnx_ir.Shape) -> list[str]:
+    """? stands for what is not known; onnx's inference gives such dimensions names of its own, unk__0 and so on."""
+    return [str(d) if isinstance(d, int) else "?" if d.value is None or d.value.startswith("unk__") else d.value
+            for d in shape]

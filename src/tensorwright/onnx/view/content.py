@@ -50,7 +50,7 @@ class Content:
                 raise KeyError(place)
             try:
                 values = array(content)
-                first = [str(v) for v in values.reshape(-1)[:FIRST].tolist()]
+                first = [f"{v:.7g}" if isinstance(v, float) else str(v) for v in values.reshape(-1)[:FIRST].tolist()]
                 return plain({**asdict(statistics(values)), "first": first, "storage": storage_of(content)})
             except Exception as error:                   # a damaged tensor is decoded only now
                 return {"error": f"its content cannot be decoded: {error}"}
@@ -97,9 +97,11 @@ def summary(seen: Overview) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value with null for infinities and NaN, which JSON has no word for."""
+    """The value for JSON: null for infinities and NaN, text for names that are no UTF-8 and arrive as bytes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {k if isinstance(k, str) else str(plain(k)): plain(v) for k, v in value.items()}
     return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value

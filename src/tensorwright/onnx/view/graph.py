@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..look.cost import Costs, nbytes
-from ..look.nodes import attribute_text, default_text, label, role, schema_for
-from ..look.overview import operator, type_text
+from ..look.nodes import abridged, attribute_text, default_text, label, role, schema_for
+from ..look.overview import dims_text, operator, type_text
 from ..model import Model, subgraphs
 from ..structure.tensors import constant, named
 from .scopes import scopes
@@ -90,7 +90,7 @@ class Collector:
                 "outputs": [role(schema.outputs, i) for i in range(len(schema.outputs))],
                 "defaults": {k: default_text(a.default_value) for k, a in sorted(schema.attributes.items())
                              if a.default_value.name},
-                "about": (schema.doc or "").strip().split("\n\n")[0].replace("\n", " ")[:400]}
+                "about": abridged((schema.doc or "").strip().split("\n\n")[0].replace("\n", " "))}
         return self.operators[name].get("since")
 
     def value(self, value: onnx_ir.Value | None, kind: str | None = None) -> int:
@@ -110,7 +110,7 @@ class Collector:
             entry |= {"type": f"{named(content.dtype)} {tuple(shape)}", "bytes": content.nbytes, "shape": shape}
         else:
             if value.shape is not None:
-                entry["shape"] = [d if isinstance(d, int) else str(d.value or "?") for d in value.shape]
+                entry["shape"] = dims_text(value.shape)
             elif known is not None and hasattr(known, "shape"):
                 entry["shape"] = [str(d) for d in known.shape]
             if (size := nbytes(known)) is not None:

@@ -91,7 +91,7 @@ const Draw = (() => {
       const text = piece.first && piece.edge.labelled ? look.label(piece.edge) : "";
       if (!text) continue;
       const { a, b } = piece, half = width(text, SMALL) / 2;
-      const x = piece.edge.shared ? a[0] : (a[0] + b[0]) / 2, y = piece.edge.shared ? a[1] + 11 : (a[1] + b[1]) / 2;
+      const x = piece.edge.alone ? a[0] : (a[0] + b[0]) / 2, y = piece.edge.alone ? a[1] + 12 : (a[1] + b[1]) / 2;
       c.fillStyle = look.ground;
       c.fillRect(x - half - 3, y - 7, 2 * half + 6, 14);
       c.fillStyle = look.soft;

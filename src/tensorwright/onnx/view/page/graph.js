@@ -80,14 +80,14 @@ const Graph = (() => {
       }
     });
     for (const box of groupBox.values()) boxes[box].lines = contents(model, boxes[box].nodes);
-    const seen = new Set(), labelled = new Map();
+    const seen = new Set(), labelled = new Set();
     const connect = (from, to, v) => {
       const key = from * 4194304 + to;
       if (from === to || from < 0 || to < 0 || seen.has(key)) return;
       seen.add(key);
-      const tensor = `${from} ${v}`, readers = labelled.get(tensor) || 0;        // one label for all readers of a tensor
-      edges.push({ from, to, value: v, labelled: !readers });
-      labelled.set(tensor, readers + 1);
+      const tensor = `${from} ${v}`;              // one label for all readers of a tensor
+      edges.push({ from, to, value: v, labelled: !labelled.has(tensor) });
+      labelled.add(tensor);
     };
     model.nodes.forEach((node, i) => {
       for (const v of [...node.inputs, ...node.inner]) {
@@ -101,7 +101,9 @@ const Graph = (() => {
       boxes.push({ kind: "output", title: model.values[v].name, lines: [model.values[v].type], value: v });
       connect(maker >= 0 ? boxOf[maker] : inputBox.has(v) ? inputBox.get(v) : -1, to, v);
     }
-    for (const edge of edges) edge.shared = labelled.get(`${edge.from} ${edge.value}`) > 1;
+    const tensors = new Map();                    // of one tensor of a box the label stands below the box
+    for (const edge of edges) if (edge.labelled) tensors.set(edge.from, (tensors.get(edge.from) || 0) + 1);
+    for (const edge of edges) edge.alone = tensors.get(edge.from) === 1;
     return { boxes, edges, boxOf };
   }
 
