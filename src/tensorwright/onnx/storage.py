@@ -64,8 +64,22 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto | onnx_ir.Model
     except Exception as error:                           # onnx_ir raises whatever its parts raise
         raise ModelError(f"not a well-formed ONNX model: {reason(error)}", at=source.label,
                          try_="export or download the model again") from error
+    _names_are_text(result)
     _give_weights(result, source, inside)
     return result
+
+
+def _names_are_text(model: Model) -> None:
+    """Strings of a message that are no UTF-8 arrive as bytes. ModelError for names of nodes and tensors among them."""
+    for graph in model.graphs():
+        values = [*graph.inputs, *getattr(graph, "initializers", {}).values()]
+        names: list[object] = [v.name for v in values]
+        for node in graph:
+            names += (node.name, node.op_type, node.domain, *node.attributes)
+            names += [v.name for v in (*node.inputs, *node.outputs) if v is not None]
+        if wrong := [n for n in names if isinstance(n, bytes)]:
+            raise ModelError(f"a name is no text: {wrong[0][:60]!r}", at=model.label,
+                             try_="export or download the model again")
 
 
 def _without_weights(path: Path) -> tuple[bytes, dict[str, memoryview]]:

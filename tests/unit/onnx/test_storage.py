@@ -54,6 +54,13 @@ def test_external_model_stays_external_and_can_be_embedded(tmp_path: Path) -> No
     assert contents(onnx.load(tmp_path / "one.onnx")) == contents(models.perceptron())
 
 
+def test_names_that_are_no_text_are_refused() -> None:
+    whole = models.perceptron().SerializeToString()
+    for name in (b"Gemm", b"relu", b"b2"):
+        with pytest.raises(ModelError, match="a name is no text|must be a string"):
+            toolkit.load(whole.replace(name, b"\xff\xfe" + name[2:]))
+
+
 def test_large_weights_are_not_parsed(tmp_path: Path) -> None:
     onnx.save(models.perceptron(), tmp_path / "m.onnx")
     slim, data = storage._without_weights(tmp_path / "m.onnx")

@@ -16,7 +16,7 @@ from .difference import distance
 from .inventory import storage_of
 from .matching import Pairs, computing, pair
 from .nodes import attribute_text, default_text, label, schema_for
-from .overview import operator, type_text
+from .overview import operator, text, type_text
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -78,20 +78,21 @@ class Comparison:
 
     def run(self) -> Diff:
         a, b = self.a.ir, self.b.ir
-        for domain in sorted({*a.opset_imports, *b.opset_imports}):
-            self.note_if("opset", domain or "ai.onnx", a.opset_imports.get(domain), b.opset_imports.get(domain), True)
-        makers = [" ".join(filter(None, (m.producer_name, m.producer_version))) for m in (a, b)]
+        for domain in sorted({*a.opset_imports, *b.opset_imports}, key=text):
+            versions = a.opset_imports.get(domain), b.opset_imports.get(domain)
+            self.note_if("opset", text(domain) or "ai.onnx", *versions, counts=True)
+        makers = [" ".join(filter(None, map(text, (m.producer_name, m.producer_version)))) for m in (a, b)]
         for key, x, y in (("producer", makers[0], makers[1]), ("IR version", a.ir_version, b.ir_version),
                           ("documentation", a.doc_string, b.doc_string), ("graph's name", a.graph.name, b.graph.name)):
             self.note_if("metadata", key, x, y)
-        for key in sorted({*a.metadata_props, *b.metadata_props}):
-            self.note_if("metadata", key, a.metadata_props.get(key), b.metadata_props.get(key))
+        for key in sorted({*a.metadata_props, *b.metadata_props}, key=text):
+            self.note_if("metadata", text(key), a.metadata_props.get(key), b.metadata_props.get(key))
         self.graphs(a.graph, b.graph, "")
-        for name in sorted({*a.functions, *b.functions}):
+        for name in sorted({*a.functions, *b.functions}, key=lambda key: [*map(text, key)]):
             f, g = a.functions.get(name), b.functions.get(name)
             if f is None or g is None:
-                self.changes.append(Change("function", "::".join(filter(None, name)), "" if f is None else "there",
-                                           "" if g is None else "there"))
+                called = "::".join(filter(None, map(text, name)))
+                self.changes.append(Change("function", called, "" if f is None else "there", "" if g is None else "there"))
             else:
                 self.graphs(f, g, f"function {name[1]}, ")
         self.unread()

@@ -10,7 +10,7 @@ from ...importer.expand import schema_of
 from ..model import Model
 from ..structure.tensors import array, constant, named
 from ..structure.walk import captured
-from .overview import operator, type_text
+from .overview import operator, text, type_text
 
 if TYPE_CHECKING:
     import onnx
@@ -81,7 +81,7 @@ def describe(model: Model, node: onnx_ir.Node) -> Description:
         + tuple(input_end(v, "captured") for v in outside(node)),
         tuple(output_end(v, role(schema.outputs if schema else (), i), id(v) in outputs)
               for i, v in enumerate(node.outputs)),
-        dict(node.metadata_props), node.doc_string or "")
+        {text(k): text(v) for k, v in node.metadata_props.items()}, text(node.doc_string))
 
 
 def outside(node: onnx_ir.Node) -> list[onnx_ir.Value]:

@@ -85,12 +85,13 @@ def overview(model: Model, shapes: Shapes | None = None) -> Overview:
     except TensorwrightError as error:
         why_not = error.what
     return Overview(
-        model.label, " ".join(filter(None, (ir.producer_name, ir.producer_version))), ir.ir_version,
-        {d or "ai.onnx": v for d, v in ir.opset_imports.items()},
+        model.label, " ".join(filter(None, map(text, (ir.producer_name, ir.producer_version)))), ir.ir_version,
+        {text(d) or "ai.onnx": v for d, v in ir.opset_imports.items()},
         tuple((str(v.name), type_text(v)) for v in model.inputs),
         tuple((str(v.name), type_text(v)) for v in model.outputs), len(nodes),
         dict(sorted(counts.items(), key=lambda x: (-x[1], x[0]))),
-        tuple("::".join(filter(None, key)) for key in ir.functions), dict(ir.metadata_props),
+        tuple("::".join(filter(None, map(text, key))) for key in ir.functions),
+        {text(k): text(v) for k, v in ir.metadata_props.items()},
         inventory(model), spent, live, why_not)
 
 
@@ -112,5 +113,10 @@ def type_text(value: onnx_ir.Value) -> str:
 
 def dims_text(shape: onnx_ir.Shape) -> list[str]:
     """? stands for what is not known; onnx's inference gives such dimensions names of its own, unk__0 and so on."""
-    return [str(d) if isinstance(d, int) else "?" if d.value is None or d.value.startswith("unk__") else d.value
-            for d in shape]
+    names = [str(d) if isinstance(d, int) else text(d.value) for d in shape]
+    return ["?" if not name or name.startswith("unk__") else name for name in names]
+
+
+def text(stored: object) -> str:
+    """A string of the file; what is no UTF-8 arrives as bytes."""
+    return stored.decode("utf-8", "replace") if isinstance(stored, bytes) else "" if stored is None else str(stored)
