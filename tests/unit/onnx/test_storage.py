@@ -57,7 +57,7 @@ def test_external_model_stays_external_and_can_be_embedded(tmp_path: Path) -> No
 def test_names_that_are_no_text_are_refused() -> None:
     whole = models.perceptron().SerializeToString()
     for name in (b"Gemm", b"relu", b"b2"):
-        with pytest.raises(ModelError, match="a name is no text|must be a string"):
+        with pytest.raises(ModelError, match=r"a name is no text|must be a string"):
             toolkit.load(whole.replace(name, b"\xff\xfe" + name[2:]))
 
 

@@ -92,7 +92,8 @@ class Comparison:
             f, g = a.functions.get(name), b.functions.get(name)
             if f is None or g is None:
                 called = "::".join(filter(None, map(text, name)))
-                self.changes.append(Change("function", called, "" if f is None else "there", "" if g is None else "there"))
+                there = ["" if x is None else "there" for x in (f, g)]
+                self.changes.append(Change("function", called, there[0], there[1]))
             else:
                 self.graphs(f, g, f"function {name[1]}, ")
         self.unread()
