@@ -249,7 +249,7 @@ def chains(draw: st.DrawFn) -> onnx.ModelProto:
     return models.model(nodes, {name: (F, shape)}, {last: (F, shape)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(chains(), chains(), st.sampled_from([None, "p_"]))
 def test_any_two_chains_compute_one_after_the_other_or_are_refused(one: onnx.ModelProto, two: onnx.ModelProto,
                                                                    prefix: str | None) -> None:

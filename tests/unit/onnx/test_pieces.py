@@ -119,7 +119,8 @@ def test_a_network_of_dynamic_size() -> None:
     (["n", 3, 8, 8], {"resize": (4, 4)}, "cannot take"), (["n", 8], {}, "4 axes"),
     (["n", 3, 8, 3], {}, "not clear"), (["n", "c", 8, 8], {"layout": "NCHW"}, "must be fixed"),
     (["n", 1, 8, 8], {"swap": True}, "no order"), (["n", 3, 8, 8], {"dtype": "int8"}, "uint8"),
-    (["n", 3, 8, 8], {"source": (2, 2)}, "resized"), (["n", 3, 8, 8], {"input": "y"}, "no input"),
+    (["n", 3, 8, 8], {"source": (2, 2)}, "resized"), (["n", 3, 8, 8], {"antialias": True}, "resized"),
+    (["n", 3, 8, 8], {"interpolation": "cubic"}, "resized"), (["n", 3, 8, 8], {"input": "y"}, "no input"),
 ])
 def test_images_that_cannot_be(shape: list, more: dict, says: str) -> None:
     with pytest.raises(ModelError, match=says):
@@ -263,6 +264,21 @@ def test_heads_with_anchors(batch: int, five: bool) -> None:
     np.testing.assert_allclose(scores, np.stack(expected_scores, 1), atol=1e-6)
 
 
+def test_own_anchors_by_the_command_line(tmp_path: Path) -> None:
+    """One anchor per head, the size of the image from the command: the box of a head of zeros is its anchor."""
+    shapes = {"a": ["b", 6, 4, 4], "b": ["b", 6, 2, 2]}
+    onnx.save(passing(shapes).proto(), tmp_path / "heads.onnx")
+    command = ["onnx", "append", str(tmp_path / "heads.onnx"), "--yolo", "v5", "-o", str(tmp_path / "out.onnx"), "-q"]
+    assert main([*command, "--image-size", "32x32", "--anchors", "6,4", "10,20"]) == 0
+    boxes, scores = run(toolkit.load(tmp_path / "out.onnx"), **{n: np.zeros((2, *s[1:]), np.float32)
+                                                               for n, s in shapes.items()})
+    assert np.unique(boxes[:, :16, 2:] - boxes[:, :16, :2], axis=1).tolist() == [[[6, 4]]] * 2
+    assert np.unique(boxes[:, 16:, 2:] - boxes[:, 16:, :2], axis=1).tolist() == [[[10, 20]]] * 2
+    assert boxes[0, 0].tolist() == [4 - 3, 4 - 2, 4 + 3, 4 + 2] and (scores == 0.25).all()
+    assert main([*command, "--image-size", "32x32", "--anchors", "6,4,1", "10,20"]) == 2
+    assert main([*command, "--image-size", "32x32", "--anchors", "6,4"]) == 3
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_end_to_end_detections(batch: int) -> None:
     model = passing({"x": ["b", 10, 6]})
@@ -297,6 +313,10 @@ def test_plugin_node() -> None:
 @pytest.mark.parametrize("call", [
     lambda: pieces.yolo(passing({"x": ["b", 84, 20]}), "v8"), lambda: pieces.yolo(passing({"x": ["b", 20, 9]}), "v3"),
     lambda: pieces.yolo(passing({"x": ["b", 9, 20]}), "v8", classes=6),
+    lambda: pieces.yolo(passing({"x": ["b", 9, 20]}), "v8", score=0.5),
+    lambda: pieces.yolo(passing({"x": ["b", 9, 20]}), "v8", anchors=[[(1, 2)]]),
+    lambda: pieces.yolo(passing({"x": ["b", 20, 9]}), "v5", image=(64, 64)),
+    lambda: pieces.yolo(passing({"x": ["b", 20, 6]}), "v10", classes=1),
     lambda: pieces.yolo(passing({"x": ["b", 9, 20], "y": ["b", 9, 20]}), "v8"),
     lambda: pieces.yolo(passing({"x": ["b", 20, 8, 8], "y": ["b", 21, 4, 4], "z": ["b", 21, 2, 2]}), "v5",
                         image=(64, 64)),

@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       "--yolo is for, the three heads of v5 and v7, or the boxes and scores for --nms without --yolo")
     more.add_argument("--axis", type=int, help="of the classes, for --softmax and --argmax")
     more.add_argument("--classes", type=int, metavar="N", help="for --yolo: channels behind them are not classes")
+    more.add_argument("--anchors", nargs="+", metavar="W,H,...", help="for --yolo with heads: the anchors of each in "
+                      "pixels, finest first (default: those trained on COCO)")
     more.add_argument("--image-size", metavar="HxW", help="for --yolo with heads, when the model's input does not say")
     more.add_argument("--iou", type=float, metavar="X", help="for --nms: overlap above which a box is dropped (0.45)")
     more.add_argument("--score", type=float, metavar="X", help="for --nms, and v10: scores above it count (0.25)")
@@ -47,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 #: option → the pieces that read it
-READERS = {"axis": ("softmax", "argmax"), "classes": ("yolo",), "image_size": ("yolo",), "iou": ("nms",),
-           "score": ("nms", "yolo"), "limit": ("nms",), "agnostic": ("nms",),
+READERS = {"axis": ("softmax", "argmax"), "classes": ("yolo",), "anchors": ("yolo",), "image_size": ("yolo",),
+           "iou": ("nms",), "score": ("nms", "yolo"), "limit": ("nms",), "agnostic": ("nms",),
            "outputs": ("softmax", "argmax", "yolo", "nms"), "connect": ("post",), "keep": ("post",)}
 
 
@@ -72,6 +74,17 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("--outputs names two for --nms: boxes and scores")
     if options.outputs and asked & {"softmax", "argmax"} and len(options.outputs) != 1:
         raise UsageError("--outputs names one for --softmax and --argmax")
+
+
+def pairs(text: str) -> list[tuple[float, float]]:
+    """"10,13,16,30" → [(10, 13), (16, 30)]"""
+    try:
+        numbers = [float(n) for n in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or len(numbers) % 2 or min(numbers) <= 0:
+        raise UsageError(f"--anchors takes width,height,width,height,... for each head, not {text!r}")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -104,9 +117,10 @@ def put_pieces(model: Model, options: argparse.Namespace) -> None:
                         prefix=options.prefix)
         if options.yolo:
             score = {"score": options.score} if options.score is not None and options.yolo == "v10" else {}
-            onnx.append(model, pieces.yolo(model, options.yolo, outputs or None, classes=options.classes,
-                                           image=size(options.image_size) if options.image_size else None, **score),
-                        prefix=options.prefix)
+            decode = pieces.yolo(model, options.yolo, outputs or None, classes=options.classes,
+                                 anchors=[pairs(text) for text in options.anchors] if options.anchors else None,
+                                 image=size(options.image_size) if options.image_size else None, **score)
+            onnx.append(model, decode, prefix=options.prefix)
         if options.nms:
             names = [str(v.name) for v in model.outputs[-2:]] if options.yolo else outputs or ["boxes", "scores"]
             onnx.append(model, pieces.nms(model, *names, agnostic=options.agnostic, kind=options.nms, **limits),

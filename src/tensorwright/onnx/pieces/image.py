@@ -50,8 +50,8 @@ def image(model: Model, input: str | None = None, *, mean: float | Sequence[floa
         raise ModelError("one channel has no order to swap", at=model.label)
     factor, offset = _affine(mean, std, scale, channels)
     size = _size(model, value, (height, width), resize)
-    if source is not None and size is None:
-        raise ModelError("source=(height, width) is for images that are resized", try_="resize=True")
+    if size is None and (source is not None or antialias or interpolation != "linear"):
+        raise ModelError("source, interpolation and antialias are for images that are resized", try_="resize=True")
 
     writer = Writer("image", model, 18 if size and antialias else 13)
     rows, columns = source or (("height", "width") if size else (height, width))

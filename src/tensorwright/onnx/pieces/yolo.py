@@ -34,27 +34,33 @@ ANCHOR_FREE = ("v8", "v9", "v11")
 
 
 def yolo(model: Model, version: str, output: str | Sequence[str] | None = None, *, classes: int | None = None,
-         anchors: Anchors | None = None, image: tuple[int, int] | None = None, score: float = 0.25) -> Model:
+         anchors: Anchors | None = None, image: tuple[int, int] | None = None, score: float | None = None) -> Model:
     """Decode: outputs `boxes` (batch, N, 4) and `scores` (batch, N, classes); for v10 those of `nms`.
 
     output    the output's name, or the names of the three heads; None: all outputs of the model
     classes   channels that are classes, when more follow them (masks, key points); those are left out
     anchors   (width, height) in pixels for each head, finest first; those trained on COCO when None
     image     (height, width) of the network's input; read from its input when None. For heads only.
-    score     v10 only: detections below it are left out
+    score     v10 only: detections whose score is not above it are left out; 0.25 when None
     Raises    ModelError when the outputs do not look like this version's.
     """
     if version not in (*ANCHORS, *ANCHOR_FREE, "v10"):
         raise ModelError(f"YOLO {version!r} is not known", try_="one of v5, v7, v8, v9, v10, v11")
     names = [output] if isinstance(output, str) else list(output or [])
     values = [pick(model, n, "output") for n in names or [str(v.name) for v in model.outputs]]
-    if version in ANCHORS and len(values) > 1:
+    heads = version in ANCHORS and len(values) > 1
+    for name, given, used in (("anchors", anchors, heads), ("image", image, heads), ("score", score, version == "v10"),
+                              ("classes", classes, version != "v10")):
+        if given is not None and not used:
+            raise ModelError(f"{name} is not for one decoded output of YOLO {version}", at=model.label,
+                             try_="anchors and image are for the three heads of v5 and v7, score is for v10")
+    if heads:
         return _heads(model, values, anchors or ANCHORS[version], classes, image)
     if len(values) != 1:
         raise ModelError(f"YOLO {version} has one output, and the model {len(values)}", at=model.label,
                          try_='output="..."')
     if version == "v10":
-        return _end_to_end(model, values[0], score)
+        return _end_to_end(model, values[0], 0.25 if score is None else score)
     return _decoded(model, values[0], version in ANCHOR_FREE, classes)
 
 
