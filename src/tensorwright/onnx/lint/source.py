@@ -60,7 +60,7 @@ def _frame(trace: str, doc: str) -> tuple[str, int, str]:
         if "torch/jit/" in name or "torch/onnx/" in name:  # from here on outwards it is the exporter and who called it
             break
         frames.append((name, int(number), ""))
-    return next((f for f in frames if not _is_torch(f[0])), frames[0] if frames else ("", 0, ""))
+    return next((f for f in frames if not _is_torch(f[0])), ("", 0, ""))
 
 
 def _is_torch(file: str) -> bool:

@@ -42,7 +42,8 @@ INT64, INT32 = 7, 6
 def int64(context: Context) -> Iterator[Found]:
     for value in context.model.inputs:
         if context.dtype(value) is DType.int64 and value.shape is not None and len(value.shape) and value.uses():
-            yield Found(f"input {value.name!r} is int64", next(iter(value.consumers())), str(value.name))
+            readers = sorted(context.readers(value), key=lambda n: n.op_type == "Shape")
+            yield Found(f"input {value.name!r} is int64", readers[0], str(value.name))
     for node in context.nodes:
         if standard(node, "Cast") and integer(node, "to", 0) == INT64 and only_indices(node.outputs[0]) and \
                 not node.outputs[0].is_graph_output():

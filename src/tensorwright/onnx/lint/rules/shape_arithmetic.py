@@ -56,7 +56,7 @@ def shape_arithmetic(context: Context) -> Iterator[Found]:
             count = sum(1 for n in chain(value) if n.op_type != "Constant")
             content = context.content(value)
             said = "[" + ", ".join(map(str, () if content is None else content.reshape(-1))) + "]"
-            how = "" if said == str(written.tolist()) else f"; {written.tolist()} says the same"
+            how = "" if said == str(written.reshape(-1).tolist()) else f"; {written.tolist()} says the same"
             yield Found(f"{plural(count, 'node')} compute{'s' if count == 1 else ''} the shape {said}, which is known"
                         f"{how}", node, str(value.name), partial(repair, context, node, index, written),
                         [node], Severity.WARNING if count > 1 else Severity.INFO)
