@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -16,6 +17,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1500,950",
          "--remote-debugging-pipe")
+#: Seconds in which the browser must say something.
+PATIENCE = 60
 
 
 def find() -> str | None:
@@ -41,7 +44,7 @@ class Browser:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(there_read)
         os.close(there_write)
-        self.read, self.write = os.fdopen(here_read, "rb"), os.fdopen(here_write, "wb")
+        self.read, self.write = here_read, os.fdopen(here_write, "wb")
         self.stream, self.errors = self.messages(), list[str]()
         self.number, self.session = 0, ""
         target = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
@@ -51,10 +54,10 @@ class Browser:
 
     def messages(self) -> Iterator[dict[str, Any]]:
         rest = b""
-        while chunk := self.read.read1(1 << 20):  # type: ignore[attr-defined]
+        while select.select([self.read], [], [], PATIENCE)[0] and (chunk := os.read(self.read, 1 << 20)):
             *whole, rest = (rest + chunk).split(b"\0")
             yield from map(json.loads, whole)
-        raise RuntimeError("the browser has gone")
+        raise RuntimeError("the browser has gone, or does not answer")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         self.number += 1
@@ -119,5 +122,5 @@ class Browser:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-            self.read.close()
+            os.close(self.read)
             self.write.close()
