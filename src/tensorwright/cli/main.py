@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 from .. import __version__
-from . import bench, build, convert, demo, inspect, onnx, run, shim, verify
+from . import bench, build, convert, demo, exec, inspect, onnx, run, shim, verify
 from .console import DEFECT, INTERRUPTED, OK, USAGE, Console, UsageError, exit_code
 
-COMMANDS = (demo, build, run, bench, inspect, verify, convert, onnx, shim)
+COMMANDS = (demo, build, run, bench, inspect, verify, exec, convert, onnx, shim)
 
 EPILOG = """\
 first steps:

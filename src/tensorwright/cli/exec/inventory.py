@@ -1,0 +1,188 @@
+"""Every flag of trtexec, generations 8 to 11, in the view of generation 10: section, values, default, support."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .flags import Flag, State
+from .syntax import files, formats, layer_types, number, one_of, percentiles, pools, shapes, size, whole
+
+PERMISSION, SATISFIED, SILENT, UNSUPPORTED = State.PERMISSION, State.SATISFIED, State.SILENT, State.UNSUPPORTED
+
+
+def later(name: str, section: str, way_out: str, *, value: bool = True, others: tuple[str, ...] = ()) -> Flag:
+    """A flag that is refused, and what to do instead."""
+    return Flag(name, section, way_out, str if value else None, state=UNSUPPORTED, others=others)
+
+
+MODEL = (
+    Flag("onnx", "Model", "the ONNX model to build an engine from", Path, metavar="FILE"),
+    *(later(name, "Model", "convert the model to ONNX, and give it with --onnx")
+      for name in ("model", "deploy", "uff", "uffInput", "output")),
+    later("uffNHWC", "Model", "convert the model to ONNX, and give it with --onnx", value=False),
+)
+
+SHAPES = "NAME:1x3x224x224,... of inputs with run-time dimensions"
+BUILD = (
+    Flag("minShapes", "Build", f"smallest shapes: {SHAPES}", shapes, metavar="SHAPES"),
+    Flag("optShapes", "Build", "usual shapes, which the engine is tuned for; alone they are also the smallest and "
+         "largest", shapes, metavar="SHAPES"),
+    Flag("maxShapes", "Build", "largest shapes", shapes, metavar="SHAPES"),
+    Flag("profile", "Build", "the min, opt and max shapes that follow are those of profile N", whole(0), metavar="N"),
+    Flag("inputIOFormats", "Build", "TYPE:LAYOUT[+LAYOUT] of the inputs, one for all or one for each: fp32:chw; "
+         "chw is the only layout in this version", formats, metavar="FORMATS"),
+    Flag("outputIOFormats", "Build", "the same of the outputs", formats, metavar="FORMATS"),
+    *(Flag(name, "Build", f"{what} may be used", state=PERMISSION) for name, what in (
+        ("fp16", "half precision"), ("bf16", "bfloat16"), ("int8", "8-bit integers"), ("fp8", "8-bit floats"),
+        ("int4", "4-bit integers"), ("best", "every type"))),
+    Flag("precisionConstraints", "Build", "what --layerPrecisions means: obey makes one that cannot be kept an error",
+         one_of("none", "prefer", "obey"), "none", metavar="none|prefer|obey"),
+    Flag("layerPrecisions", "Build", "NAME:TYPE,... the types that layers compute in; * ends a name that begins so",
+         layer_types, metavar="TYPES"),
+    Flag("layerOutputTypes", "Build", "NAME:TYPE[+TYPE],... the types that layers' outputs are converted to",
+         layer_types, metavar="TYPES"),
+    Flag("stronglyTyped", "Build", "types are those of the model"),
+    Flag("noTF32", "Build", "no TF32", state=SATISFIED),
+    Flag("sparsity", "Build", "enable: structured sparsity may be used; force is not supported",
+         one_of("disable", "enable", "force"), "disable", metavar="disable|enable|force"),
+    Flag("saveEngine", "Build", "write the engine there", Path, metavar="FILE"),
+    Flag("loadEngine", "Build", "take the engine from there instead of building it", Path, metavar="FILE"),
+    Flag("skipInference", "Build", "stop after building or loading", others=("buildOnly",)),
+    Flag("getPlanVersionOnly", "Build", "print which kernel generators made the plan of --loadEngine, and stop"),
+    Flag("useRuntime", "Build", "full; lean and dispatch are not supported", one_of("full", "lean", "dispatch"), "full",
+         metavar="full|lean|dispatch"),
+    Flag("tempdir", "Build", "folder for temporary files while an engine is loaded", Path, metavar="DIR"),
+    Flag("memPoolSize", "Build", "workspace:SIZE,... in MiB, or with B, K, M or G; exceeding the workspace is logged; "
+         "other pools belong to GPUs", pools, metavar="POOLS"),
+    Flag("workspace", "Build", "size of the workspace in MiB: see --memPoolSize", size, metavar="MIB"),
+    Flag("timingCacheFile", "Build", "read timings of kernels there, and add those made", Path, metavar="FILE"),
+    Flag("builderOptimizationLevel", "Build", "0 no timing, 1 and 2 at most 5 and 20 seconds of it, 3 to 5 all",
+         whole(-1, 5), -1, metavar="0..5"),
+    Flag("profilingVerbosity", "Build", "how much the engine tells about its layers",
+         one_of("layer_names_only", "detailed", "none", "default", "verbose"), "layer_names_only",
+         metavar="layer_names_only|detailed|none", others=("nvtxMode",)),
+    Flag("noBuilderCache", "Build", "neither use nor keep timings"),
+    Flag("noCompilationCache", "Build", "compiled kernels are not kept", state=SATISFIED),
+    Flag("asyncFileReader", "Build", "the engine's file is read in another way", state=PERMISSION),
+    Flag("avgTiming", "Build", "timings to average; the tuner decides that itself", whole(1), metavar="N",
+         state=PERMISSION),
+    Flag("minTiming", "Build", "timings at least; the tuner decides that itself", whole(1), metavar="N",
+         state=PERMISSION),
+    Flag("heuristic", "Build", "tactics may be guessed", state=PERMISSION),
+    Flag("tacticSources", "Build", "libraries that may be used; kernels for a CPU come from none", str,
+         metavar="SOURCES", state=PERMISSION),
+    Flag("tilingOptimizationLevel", "Build", "effort for tiling", one_of("none", "fast", "moderate", "full"),
+         metavar="LEVEL", state=PERMISSION),
+    Flag("l2LimitForTiling", "Build", "L2 cache that tiling may take", size, metavar="SIZE", state=PERMISSION),
+    Flag("maxAuxStreams", "Build", "streams besides the main one; work runs when it is submitted", whole(0),
+         metavar="N", state=PERMISSION),
+    Flag("preview", "Build", "features to try", str, metavar="FEATURES", state=PERMISSION),
+    Flag("directIO", "Build", "no reformatting at inputs and outputs", state=SATISFIED),
+    Flag("pluginInstanceNorm", "Build", "instance normalisation may be a plugin", state=PERMISSION, others=("pi",)),
+    Flag("allowGPUFallback", "Build", "layers that DLA lacks may run elsewhere", state=PERMISSION),
+    *(Flag(name, "Build", "explicit dimensions are the only ones", state=SILENT)
+      for name in ("explicitBatch", "explicitPrecision")),
+    later("batch", "Build", "give --shapes: an ONNX model has its batch in its shapes"),
+    later("maxBatch", "Build", "give --maxShapes: an ONNX model has its batch in its shapes"),
+    later("calib", "Build", "leave it out: there is no calibration in this version"),
+    *(later(name, "Build", "leave it out: there is no calibration in this version")
+      for name in ("calibProfile", "minShapesCalib", "optShapesCalib", "maxShapesCalib")),
+    *(later(name, "Build", "leave it out: a plan of another version is built again when it is loaded", value=False,
+            others=others) for name, others in (("versionCompatible", ("vc",)), ("excludeLeanRuntime", ()))),
+    later("leanDLLPath", "Build", "leave it out: there is one runtime"),
+    later("hardwareCompatibilityLevel", "Build", "leave it out: on another machine a plan is tuned again"),
+    later("runtimePlatform", "Build", "build on the machine that will run the engine"),
+    later("tempfileControls", "Build", "leave it out, and say with --tempdir where temporary files may lie"),
+    later("maxTactics", "Build", "use --builderOptimizationLevel"),
+    *(later(name, "Build", "leave it out: engines cannot be refitted in this version", value=False, others=others)
+      for name, others in (("refit", ()), ("stripWeights", ("weightless",)), ("stripAllWeights", ()),
+                           ("allowWeightStreaming", ()), ("refitFromOnnx", ()))),
+    later("errorOnTimingCacheMiss", "Build", "leave it out: a miss is timed", value=False),
+    later("monitorMemory", "Build", "measure with /usr/bin/time -v", value=False),
+    later("decomposableAttentions", "Build", "leave it out: attention is decomposed where that is faster"),
+    later("enablePluginOverride", "Build", "leave it out: there are no plugins in this version", value=False),
+    *(later(name, "Build", "make the tensor an output of the model: wright onnx, or tensorwright.onnx", value=value)
+      for name, value in (("markDebug", True), ("markUnfusedTensorsAsDebugTensors", False))),
+    later("layerDeviceTypes", "Build", "leave it out: there is one device"),
+    *(later(name, "Build", "leave it out: this machine has no DLA", value=value) for name, value in (
+        ("useDLACore", True), ("buildDLAStandalone", False), ("uint8AsymmetricQuantizationDLA", False),
+        ("reportCapabilityDLA", False), ("adjustForDLA", False))),
+    *(later(name, "Build", "leave it out: there is no safety runtime", value=value) for name, value in (
+        ("safe", False), ("restricted", False), ("consistency", False), ("safetyPlugins", True))),
+    *(later(name, "Build", "leave it out", value=value) for name, value in (
+        ("dumpKernelText", False), ("remoteAutoTuningConfig", True), ("cpuOnly", False),
+        ("distributiveIndependence", False))),
+)
+
+SYSTEM = (
+    Flag("device", "System", "number of the device; there is 0 only", whole(0), 0, metavar="N"),
+    *(later(name, "System", "leave it out: compiled plugin libraries cannot be loaded; what NVIDIA's own plugins "
+            "compute, ONNX operators compute", others=others)
+      for name, others in (("staticPlugins", ("plugins",)), ("dynamicPlugins", ()), ("setPluginsToSerialize", ()))),
+    Flag("ignoreParsedPluginLibs", "System", "plugin libraries that a model names are not loaded", state=SATISFIED),
+)
+
+INFERENCE = (
+    Flag("shapes", "Inference", f"shapes to run at: {SHAPES}; without --optShapes also those to build for", shapes,
+         metavar="SHAPES"),
+    Flag("loadInputs", "Inference", "NAME:FILE,... raw little-endian elements of inputs; the others are random", files,
+         metavar="FILES"),
+    Flag("iterations", "Inference", "queries at least, per stream", whole(0), 10, metavar="N"),
+    Flag("duration", "Inference", "seconds at least; -1: until it is interrupted", number(-1), 3.0, metavar="SECONDS"),
+    Flag("warmUp", "Inference", "milliseconds before measuring", number(0), 200.0, metavar="MS"),
+    Flag("sleepTime", "Inference", "milliseconds to wait between readiness and the first query", number(0), 0.0,
+         metavar="MS"),
+    Flag("idleTime", "Inference", "milliseconds to wait between queries", number(0), 0.0, metavar="MS"),
+    Flag("infStreams", "Inference", "queries at once: as many contexts, each on a thread of its own", whole(1), 1,
+         metavar="N", others=("streams",)),
+    Flag("threads", "Inference", "a thread per stream", state=SATISFIED),
+    *(Flag(name, "Inference", "there are no CUDA graphs: a query is one call", state=PERMISSION)
+      for name in ("useCudaGraph", "noCudaGraph")),
+    Flag("useSpinWait", "Inference", "spinning is allowed while waiting", state=PERMISSION),
+    Flag("noSpinWait", "Inference", "no spinning while waiting for a query: it is over when its call returns",
+         state=SATISFIED),
+    Flag("noDataTransfers", "Inference", "no copies to and from a device", state=SATISFIED),
+    Flag("includeDataTransfers", "Inference", "copies to and from the device count: there are none, they take 0 ms",
+         state=SATISFIED),
+    Flag("separateProfileRun", "Inference", "layers are timed in a run of their own", state=SATISFIED),
+    Flag("exposeDMA", "Inference", "transfers and queries take turns: there are no transfers", state=SATISFIED),
+    Flag("useManagedMemory", "Inference", "one memory for both sides", state=SATISFIED),
+    Flag("useProfile", "Inference", "the profile to run in", whole(0), 0, metavar="N"),
+    Flag("allocationStrategy", "Inference", "static or profile; runtime is not supported",
+         one_of("static", "profile", "runtime"), "static", metavar="static|profile|runtime"),
+    Flag("persistentCacheRatio", "Inference", "share of the L2 cache to keep", number(0), metavar="R",
+         state=PERMISSION),
+    Flag("timeDeserialize", "Inference", "time the loading of the engine, and stop"),
+    later("timeRefit", "Inference", "leave it out: engines cannot be refitted in this version", value=False),
+    later("weightStreamingBudget", "Inference", "leave it out: weights stay in memory"),
+    *(later(name, "Inference", "make the tensor an output of the model: wright onnx, or tensorwright.onnx")
+      for name in ("saveDebugTensors", "saveAllDebugTensors")),
+)
+
+ACCURACY = tuple(later(name, "Accuracy", "compare with wright verify, or in Python what --exportOutput wrote")
+                 for name in ("loadRefOutputs", "refPair", "accuracyAlgorithm", "atol", "rtol", "accuracyThreshold"))
+
+TUNING = tuple(later(name, "Tuning", "use --builderOptimizationLevel and --timingCacheFile", value=value)
+               for name, value in (("tuneBuildRoutes", True), ("tuneBuildRouteFile", True), ("tuningSearch", True),
+                                   ("tuningCacheFile", True), ("tuningResultFile", True), ("tuningTimeOut", True),
+                                   ("continue", False), ("dryRun", False), ("saveAllEngines", True),
+                                   ("helpBuildRoute", False), ("setBuildRoute", True)))
+
+REPORTING = (
+    Flag("verbose", "Reporting", "say more, and what the figures mean", others=("-v",)),
+    Flag("avgRuns", "Reporting", "queries per line of the trace", whole(1), 10, metavar="N"),
+    Flag("percentile", "Reporting", "percentiles to report", percentiles, (90.0, 95.0, 99.0), metavar="P,..."),
+    Flag("dumpProfile", "Reporting", "print the time of each layer"),
+    Flag("dumpLayerInfo", "Reporting", "print the layers"),
+    Flag("dumpOutput", "Reporting", "print the outputs of the last query"),
+    Flag("dumpOptimizationProfile", "Reporting", "print the shapes of each profile"),
+    Flag("dumpRawBindingsToFile", "Reporting", "write inputs and outputs as raw files NAME.input.SHAPE.TYPE.raw into "
+         "the current folder"),
+    Flag("exportTimes", "Reporting", "write the times of all queries as JSON", Path, metavar="FILE"),
+    Flag("exportProfile", "Reporting", "write the time of each layer as JSON", Path, metavar="FILE"),
+    Flag("exportLayerInfo", "Reporting", "write the layers as JSON", Path, metavar="FILE"),
+    Flag("exportOutput", "Reporting", "write the outputs of the last query as JSON", Path, metavar="FILE"),
+    later("dumpRefit", "Reporting", "leave it out: engines cannot be refitted in this version", value=False),
+)
+
+FLAGS = (*MODEL, *BUILD, *SYSTEM, *INFERENCE, *ACCURACY, *TUNING, *REPORTING)
