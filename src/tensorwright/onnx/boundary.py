@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ModelError
 from .edit import edit
-from .fold import stored
+from .fold import fix_initialisers, stored
 from .model import Model
 from .rewire import Names
 
@@ -29,6 +29,7 @@ def set_type(model: Model, name: str, dtype: str, *, scale: float | None = None,
     Raises          ModelError for types that Cast does not know, and for inputs that are initialisers as well.
     """
     import onnx_ir
+    fix_initialisers(model)
     value, is_input = place(model, name)
     new = element_type(dtype)
     if value.dtype is None or value.dtype == onnx_ir.DataType.STRING or new == onnx_ir.DataType.STRING:

@@ -21,6 +21,7 @@ from ..importer.values import Decline
 from ..ir import OpaqueType, TensorType
 from .check import infer
 from .edit import edit
+from .fold import fix_initialisers
 from .meaning import Meaning, reason_of
 from .model import Model, subgraphs
 from .repair import Repair
@@ -73,6 +74,7 @@ def set_dims(model: Model, dims: Mapping[str, Sequence[UserDim]]) -> Redimension
     Raises   ModelError, naming the node, where the new dimensions do not fit or a constant cannot follow them.
     """
     import onnx_ir
+    fix_initialisers(model)
     old = Meaning(model).walk()
     env = assign(model, dims)
     for node in model.all_nodes():                       # what was computed from the old shapes

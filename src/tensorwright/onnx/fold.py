@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ModelError, TensorwrightError
+from ..errors import ModelError
 from ..importer.values import Decline, Value
 from ..ir import TensorType
 from .edit import edit
@@ -148,7 +148,7 @@ class Folding:
             if size > BLIND:
                 raise Decline("how large its result is shows only when it runs")
             arrays = self.meaning.compute(node, operands, BLIND)
-        except (Decline, TensorwrightError) as error:
+        except Exception as error:                       # a model may be anything: what cannot be computed stays
             self.report.declined[label(node)] = reason_of(error)
             return None
         for value, array in zip(node.outputs, arrays, strict=True):
@@ -221,7 +221,7 @@ class Folding:
                     most = 16 * (sum(sizes) + sum(a.size for a in operands if a is not None)) + 4096
                     arrays = self.meaning.compute(node, operands, most)
                 contents.update(zip(node.outputs, arrays, strict=True))
-            except (Decline, TensorwrightError, KeyError) as error:
+            except Exception as error:                   # out of memory, among others
                 self.report.declined[label(node)] = reason_of(error)
                 del self.candidates[node]
                 continue                                 # and its operands stay in `contents`: now they are stored

@@ -17,6 +17,7 @@ from ..dtypes import DType
 from ..errors import ModelError
 from ..importer.expand import schema_of
 from .edit import edit
+from .fold import fix_initialisers
 from .meaning import STANDARD, array_of
 from .model import Model, subgraphs
 from .rewire import Names, label, matches
@@ -99,6 +100,7 @@ class Conversion:
 
     def run(self) -> None:
         from .check import infer
+        fix_initialisers(self.model)
         infer(self.model)                                # the types of all tensors are needed
         nodes = [n for graph in self.model_graphs() for n in graph]
         for node in nodes:

@@ -15,7 +15,7 @@ import numpy as np
 from ..dims import Dim, floordiv, product
 from ..ir import TensorType
 from .edit import edit
-from .fold import stored
+from .fold import fix_initialisers, stored
 from .meaning import STANDARD, Meaning, constant_tensor
 from .model import Model
 from .rewire import Names, label, remove_unread
@@ -31,6 +31,7 @@ def constant_shapes(model: Model, *, meaning: Meaning | None = None) -> list[str
     meaning   one that has read the model, when the caller has it
     """
     import onnx_ir
+    fix_initialisers(model)
     known, names, done = meaning or Meaning(model).walk(), Names(model), []
     for node in model.nodes:
         index = {"Reshape": 1, "Resize": 3}.get(node.op_type)

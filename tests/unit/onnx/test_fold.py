@@ -203,3 +203,16 @@ def test_what_cannot_be_computed_is_left(tmp_path: Path, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out)["folded"] == ["wrong", "fine", "s"]
     with pytest.raises(ModelError, match="largest is -1"):
         toolkit.fold(toolkit.load(proto), largest=-1)
+
+
+def test_results_beyond_all_memory_are_left() -> None:
+    nodes = [node("ConstantOfShape", ["size"], ["z"], "fill"), node("Range", ["zero", "end", "one"], ["r"], "count"),
+             node("ReduceMax", ["z"], ["most"], "top", keepdims=0), node("Add", ["x", "most"], ["y"]),
+             node("Gather", ["r", "i"], ["k"])]
+    proto = models.model(nodes, {"x": (FLOAT, [2]), "i": (INT64, [1])}, {"y": (FLOAT, [2]), "k": (INT64, [1])},
+                         {"size": np.array([1 << 24, 1 << 24]), "zero": np.array(0), "one": np.array(1),
+                          "end": np.array(1 << 46)})
+    for largest in (1024, 1 << 62):
+        model = toolkit.load(proto)
+        report = toolkit.fold(model, largest=largest)
+        assert set(operators(model)) >= {"ConstantOfShape", "Range"} and {"fill", "count"} <= set(report.declined)

@@ -214,3 +214,16 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for a, b in zip(run(onnx.load(source), feeds("resnet", 1)), run(onnx.load(one), feeds("resnet", 1)), strict=True):
         np.testing.assert_array_equal(a, b)
     assert main(["onnx", "external", source, "-o", out, "--shard", "many"]) == 2
+
+
+def test_models_from_before_ir_version_4() -> None:
+    proto = models.model([node("MatMul", ["x", "w"], ["y"])], {"x": (FLOAT, [1, 4]), "w": (FLOAT, [4, 4])},
+                         {"y": (FLOAT, [1, 4])}, {"w": array(4, 4)}, 8)
+    proto.ir_version = 3
+    x = array(1, 4)
+    for edit in (toolkit.set_precision, lambda m: toolkit.set_type(m, "x", "uint8", scale=1.0),
+                 lambda m: toolkit.set_batch(m, "n")):
+        edit(model := toolkit.load(proto))
+        assert toolkit.problem(model) is None and [v.name for v in model.graph.inputs] == ["x"]
+        if model.inputs[0].dtype.name == "FLOAT":
+            np.testing.assert_allclose(run(model.proto(), {"x": x})[0], run(proto, {"x": x})[0], atol=1e-2)
