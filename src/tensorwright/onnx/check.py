@@ -26,13 +26,15 @@ def problem(model: Model) -> str | None:
 def problems(model: Model) -> tuple[str | None, str | None]:
     """What onnx's checker says is wrong, and what its strict type and shape inference does; None: nothing."""
     import onnx
+
+    from .propagation import may_propagate
     try:
         proto = skeleton(model)
     except ModelError as error:
         return error.what, None
     found: list[str | None] = []
     for look in (lambda: onnx.checker.check_model(proto), lambda: onnx.shape_inference.infer_shapes(
-            proto, check_type=True, strict_mode=True, data_prop=True)):
+            proto, check_type=True, strict_mode=True, data_prop=may_propagate(model))):
         try:
             look()
             found.append(None)
@@ -57,11 +59,14 @@ def infer(model: Model, *, afresh: bool = False) -> None:
     import onnx
     import onnx_ir
 
+    from .propagation import may_propagate
+
     proto = skeleton(model)
     if afresh:
         _forget(proto)
     try:
-        inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=True, data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(proto, check_type=False, strict_mode=True,
+                                                     data_prop=may_propagate(model))
     except Exception as error:
         raise ModelError(f"shapes do not fit together: {plain(str(error))}", at=model.label) from error
     values = model.values()

@@ -272,10 +272,7 @@ def size_of(value: Value) -> int:
 
 def fix_initialisers(model: Model) -> None:
     """Before IR version 4 every initialiser had to be an input as well: from 4 on they are constants only."""
-    if (model.ir.ir_version or 0) >= 4:
-        return
-    weights = [v for v in model.graph.inputs if v.is_initializer()]
-    for value in weights:
-        model.graph.inputs.remove(value)
-    if weights:
+    if (model.ir.ir_version or 0) < 4 and model.graph.initializers:
+        for value in [v for v in model.graph.inputs if v.is_initializer()]:
+            model.graph.inputs.remove(value)
         model.ir.ir_version = 4
