@@ -13,7 +13,7 @@ LONGEST = 1 << 20
 
 
 def may_propagate(model: Model) -> bool:
-    """False where a Range is longer than LONGEST, or nothing tells how long it is. Models without Range are not read."""
+    """False where a Range is longer than LONGEST, or nothing tells how long it is."""
     ranges = [n for n in model.all_nodes() if n.op_type == "Range" and n.domain in STANDARD]
     if not ranges:
         return True
