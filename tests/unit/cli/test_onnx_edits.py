@@ -1,6 +1,7 @@
 """Each editing command of `wright onnx`: what it does, its JSON, what it refuses."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from tensorwright.cli import onnx as commands
 from tensorwright.cli.console import BAD_INPUT, FAILED, OK, USAGE
-from tensorwright.cli.main import main
+from tensorwright.cli.main import main, parser
 from tests.unit.onnx import models
 from tests.unit.onnx.random_models import run
 
@@ -140,3 +142,13 @@ def test_outputs_and_parts(folder: Path, capsys) -> None:
     assert "'x'" in error["facts"]["missing"]
     wright(capsys, "remove-unused", "m.onnx", "--inputs", "x", "-o", "no.onnx", code=BAD_INPUT)
     assert wright(capsys, "remove-unused", "m.onnx", "-o", "o.onnx")["nodes"] == []
+
+
+@pytest.mark.parametrize("module", commands.COMMANDS, ids=lambda m: m.__name__.rpartition(".")[2])
+def test_examples_of_help_can_be_parsed(module) -> None:
+    examples = [line.strip() for line in module.EPILOG.splitlines() if line.startswith("  wright ")]
+    assert examples
+    for line in examples:
+        words = shlex.split(line, comments=True)
+        options = parser().parse_args(words[1 : words.index("|") if "|" in words else None])
+        assert options.run is module.run and options.command.startswith("onnx ")

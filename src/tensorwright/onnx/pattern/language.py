@@ -80,8 +80,10 @@ class Reader:
         return self.tokens[min(self.at + offset, len(self.tokens) - 1)][:2]
 
     def take(self) -> str:
-        self.at += 1
-        return self.tokens[self.at - 1][1]
+        """The next word; the end is not passed."""
+        word = self.peek()[1]
+        self.at = min(self.at + 1, len(self.tokens) - 1)
+        return word
 
     def accept(self, word: str) -> bool:
         if self.peek()[1] == word and self.peek()[0] not in ("string", "end"):
@@ -186,6 +188,8 @@ class Reader:
                 self.take()
                 rest = True
             elif self.accept("**"):
+                if self.peek()[0] != "word":
+                    self.fail("a name follows **")
                 copied.append(self.take())
             elif self.peek()[0] == "word" and self.peek(1)[0] == "relation":
                 conditions.append(self.condition())
@@ -227,6 +231,8 @@ class Reader:
         kind, word = self.peek()
         if kind != "number":
             self.fail("a number is missing" + (f" before {word!r}" if word.strip() else ""))
+        if len(word) > 40:
+            self.fail("the number is too long")
         self.take()
         return int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)
 
@@ -240,7 +246,7 @@ class Reader:
                 sizes: list[int | None] = []
                 while not self.accept("]"):
                     size = self.take()
-                    if size != "_" and not size.isdigit():
+                    if size != "_" and not (size.isdecimal() and len(size) < 19):
                         self.fail("sizes are numbers, or _ for any")
                     sizes.append(None if size == "_" else int(size))
                     if not self.accept(","):

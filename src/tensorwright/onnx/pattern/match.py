@@ -104,6 +104,8 @@ class Matcher:
                 raise ModelError("a pattern consists of operators; this line has none", pattern=pattern.text)
             if (copied := next(_copies(statement.term), None)) is not None:
                 raise ModelError(f"**{copied} copies attributes: that is for replacements", pattern=pattern.text)
+        if (circle := in_circle(pattern)) is not None:
+            raise ModelError(f"the lines of the pattern make {circle!r} from itself", pattern=pattern.text)
         bound = set(names_in(pattern.roots[0].term)) | set(pattern.roots[0].results)
         bound |= {n for name in list(bound) if name in pattern.made for n in names_in(pattern.made[name][0])}
         for statement in pattern.roots[1:]:
@@ -277,6 +279,20 @@ class Matcher:
     def _missed(self, depth: int, reason: str) -> None:
         if depth > self.closest[0]:
             self.closest = (depth, reason)
+
+
+def in_circle(pattern: Pattern) -> str | None:
+    """A name that the line making it reads, directly or through other lines."""
+    for name, (term, _) in pattern.made.items():
+        seen: set[str] = set()
+        rest = list(names_in(term))
+        for read in rest:
+            if read == name:
+                return name
+            if read in pattern.made and read not in seen:
+                seen.add(read)
+                rest += names_in(pattern.made[read][0])
+    return None
 
 
 def orders(node: onnx_ir.Node, inputs: list[onnx_ir.Value | None]) -> Iterator[Sequence[onnx_ir.Value | None]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
+import numpy as np
+
 from ...errors import ModelError
 from ..edit import edit, settle_later
 from ..model import Model, subgraphs
@@ -164,7 +166,7 @@ def _apply(model: Model, match: Match, names: Names, old: Pattern | None, new: P
             for node in build.nodes:
                 detach(node)
             return answer or "the replacement function declines"
-        results = [answer] if isinstance(answer, onnx_ir.Value) else list(answer)
+        results = list(answer) if isinstance(answer, (list, tuple)) else [answer]
     present = [v for v in results if v is not None]
     targets = match.results
     if old is None and len(present) == len(match.nodes[0].outputs):
@@ -173,12 +175,11 @@ def _apply(model: Model, match: Match, names: Names, old: Pattern | None, new: P
         raise ModelError(f"{len(targets)} result{'s' * (len(targets) != 1)} must be replaced, there are "
                          f"{len(present)} new ones", at=model.label, match=str(match))
     last = match.nodes[-1]
+    pairs: list[tuple[Any, Any]] = list(zip(targets, present, strict=True))
+    pairs += [(match.values[name], made[name]) for name in kept]
+    pairs = [(value, taker if isinstance(taker, onnx_ir.Value) else _constant(build, value, taker))
+             for value, taker in pairs]
     last.prepend(build.nodes)
-    pairs = list(zip(targets, present, strict=True))
-    for name in kept:
-        old_value, new_value = match.values[name], made[name]
-        assert old_value is not None and new_value is not None
-        pairs.append((old_value, new_value))
     for value, taker in pairs:
         if taker.producer() in build.nodes:
             taker.type, taker.shape = taker.type or value.type, taker.shape or value.shape
@@ -192,6 +193,12 @@ def _apply(model: Model, match: Match, names: Names, old: Pattern | None, new: P
     graph.remove(match.nodes)
     _drop_idle(inputs)
     return None
+
+
+def _constant(build: Builder, old: onnx_ir.Value, values: Any) -> onnx_ir.Value:
+    """A constant in the place of a tensor: plain numbers take its element type."""
+    plain = not isinstance(values, (np.ndarray, np.generic))
+    return build.weight(values, f"{old.name}_value", old.dtype if plain else None)
 
 
 def _take_over(old: onnx_ir.Value, new: onnx_ir.Value, names: Names) -> None:

@@ -1,7 +1,7 @@
 """What the text of a pattern means, and where an unreadable one is wrong."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tensorwright.errors import ModelError
@@ -58,6 +58,9 @@ def test_not_patterns(text: object) -> None:
         parse(text)  # type: ignore[arg-type]
 
 
+@example("1:[")
+@example("Relu(x, **")
+@example("Relu(x, " + "9" * 5000 + ")")
 @given(st.text(st.sampled_from("Relu(x,y)=|->?_[]:1.5 \n;\"'*#constAdd"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -126,6 +126,15 @@ def test_functions_replace_and_decline() -> None:
     same(model, 1e-5)
 
 
+def test_a_constant_may_be_the_replacement() -> None:
+    model = convolutions()
+    toolkit.replace_pattern(model, "Sigmoid(x)", "1")
+    toolkit.replace_pattern(model, "LeakyRelu(x)", lambda match, build: np.full((1, 3, 6, 6), 7, np.float32))
+    got = run(model.proto(), {"x": X})
+    assert (got["z"] == 7).all() and not model.find("Sigmoid", "LeakyRelu")
+    onnx.checker.check_model(model.proto(), full_check=True)
+
+
 def test_two_results() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["x"], ["b"])]
     proto = models.model(nodes, {"x": (F, [4])}, {"a": (F, [4]), "b": (F, [4])})
@@ -134,8 +143,10 @@ def test_two_results() -> None:
     x = np.float32([1, -2, 3, -4])
     for name, value in run(proto, {"x": x}).items():
         assert np.array_equal(run(model.proto(), {"x": x})[name], value)
-    with pytest.raises(ModelError, match="no tensor in common"):
-        toolkit.find_pattern(model, "Relu(x); Neg(y)")
+    for pattern, message in (("Relu(x); Neg(y)", "no tensor in common"), ("h = Relu(h)", "'h' from itself"),
+                             ("a = Relu(b); b = Neg(a)", "from itself")):
+        with pytest.raises(ModelError, match=message):
+            toolkit.find_pattern(model, pattern)
 
 
 def test_branches_and_functions_are_searched() -> None:
