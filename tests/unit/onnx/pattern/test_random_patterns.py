@@ -10,7 +10,8 @@ from tensorwright.errors import ModelError
 
 from .test_patterns import convolutions
 
-LEAVES = ["x", "w", "h", "y", "_", "?b", "1", "0.5", "[1, 2]", "x: const", "w: scalar", "_: float32 [1, _, _, _]", '"r"']
+LEAVES = ["x", "w", "h", "y", "_", "?b", "1", "0.5", "[1, 2]", "x: const", "w: scalar",
+          "_: float32 [1, _, _, _]", '"r"']
 OPERATORS = ["Relu", "Conv", "Sigmoid", "Mul", "Add", "Clip", "LeakyRelu", "Relu|Sigmoid", "*", "Max", "Split", "a::B"]
 ATTRIBUTES = ["alpha=a", "alpha=0.25", "group=1", "pads!=_", "axis>1", "**y"]
 
