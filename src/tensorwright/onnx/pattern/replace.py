@@ -156,6 +156,7 @@ def _apply(model: Model, match: Match, names: Names, old: Pattern | None, new: P
     build = Builder(model, graph, names)
     before = set(graph.initializers)
     made: dict[str, onnx_ir.Value | None] = {}
+    results: list[Any]
     if new is not None:
         results = _build(model, build, match, new, old, made)
     else:
