@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,13 @@ PEERS = {
                    "s.graph_optimization_level = o.GraphOptimizationLevel.ORT_ENABLE_BASIC; "
                    "s.add_session_config_entry('session.optimized_model_external_initializers_file_name', 'out.data'); "
                    "o.InferenceSession(r'{in}', s, providers=['CPUExecutionProvider'])",
+    "onnxsim": "import onnx, onnxsim; onnx.save(onnxsim.simplify(onnx.load(r'{in}'))[0], r'{out}', "
+               "save_as_external_data=True, location='out.data')",
+    "onnxslim": "import onnx, onnxslim; onnx.save(onnxslim.slim(onnx.load(r'{in}')), r'{out}', "
+                "save_as_external_data=True, location='out.data')",
+    "onnx_graphsurgeon": "import onnx, onnx_graphsurgeon as gs; g = gs.import_onnx(onnx.shape_inference.infer_shapes("
+                         "onnx.load(r'{in}'))); onnx.save(gs.export_onnx(g.fold_constants().cleanup()), r'{out}', "
+                         "save_as_external_data=True, location='out.data')",
 }
 
 
@@ -107,7 +115,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=1.0, help="size of the large model (1)")
     parser.add_argument("--nodes", type=int, default=20_000, help="nodes of the chain (20000)")
     parser.add_argument("--steps", default=",".join(COMMANDS), help="comma-separated")
-    parser.add_argument("--peers", action="store_true", help="fold with onnxscript and ONNX Runtime, too")
+    parser.add_argument("--peers", action="store_true", help="fold with the peers that are installed, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     from tensorwright.cli import onnx as family
@@ -123,7 +131,7 @@ def main() -> None:
             steps = {s: [sys.executable, "-m", "tensorwright.cli.main", "onnx",
                          *(a.format(**paths) for a in COMMANDS[s])]
                      for s in options.steps.split(",") if COMMANDS[s][0] in known}
-            for peer in PEERS if options.peers else ():
+            for peer in (p for p in PEERS if find_spec(p)) if options.peers else ():
                 steps[peer] = [sys.executable, "-c", PEERS[peer].replace("{in}", paths["in"])
                                .replace("{out}", paths["out"])]
             for step, command in steps.items():
