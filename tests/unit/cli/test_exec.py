@@ -183,6 +183,21 @@ def test_layer_output_types_change_what_is_computed(tmp_path: Path) -> None:
     np.testing.assert_allclose(halves.reshape(2, 8), expected, atol=1e-3)
 
 
+def test_profiles_by_number(folder: Path) -> None:
+    out, _ = execute(f"--onnx={folder}/digits.onnx", "--profile=0", "--optShapes=image:2x1x8x8", "--profile=1",
+                     "--minShapes=image:3x1x8x8", "--optShapes=image:4x1x8x8", "--maxShapes=image:5x1x8x8",
+                     "--useProfile=1", "--shapes=image:5x1x8x8", f"--exportOutput={folder}/five.json",
+                     f"--saveEngine={folder}/two.plan", *QUICK)
+    assert "Input build shape (profile 1): image=3x1x8x8+4x1x8x8+5x1x8x8" in out
+    assert read(folder / "five.json")[0]["dimensions"] == "5x10"
+    assert [p.ranges[0][1] for p in tensorwright.load(folder / "two.plan").profiles] == [(2, 2, 2), (3, 4, 5)]
+
+
+def test_build_flags_beside_a_loaded_engine_are_warned_about(report: str, folder: Path) -> None:
+    _, err = execute(f"--loadEngine={folder}/digits.plan", "--skipInference", "--workspace=64")
+    assert "--workspace is for building" in err
+
+
 def test_json(report: str, folder: Path) -> None:
     out, _ = execute(f"--loadEngine={folder}/digits.plan", *QUICK, "--json", "--quiet")
     answer = json.loads(out)

@@ -112,6 +112,19 @@ def test_a_failing_stream_stops_the_others() -> None:
         measure([lambda: time.sleep(0.001), fails], Pace(duration=-1))
 
 
+def test_an_endless_measurement_ends_well_when_interrupted() -> None:
+    left = iter(range(20))
+
+    def query() -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+    assert len(measure([query], Pace(duration=-1, warmup=0)).samples) == 20
+    with pytest.raises(KeyboardInterrupt):
+        measure([query], Pace(duration=1, warmup=0))
+    with pytest.raises(KeyboardInterrupt):               # nothing was measured
+        measure([query], Pace(duration=-1, warmup=0))
+
+
 def test_layer_times_of_layers_with_one_name() -> None:
     layers = LayerTimes()
     for scale in (1, 3):

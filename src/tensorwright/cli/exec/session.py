@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ... import __version__
@@ -24,6 +25,8 @@ from .profile import profiled
 from .syntax import shown
 from .timing import Pace, measure
 
+#: Build flags that mean something for an engine that is loaded.
+LOADING = ("saveEngine", "loadEngine", "skipInference", "getPlanVersionOnly", "useRuntime", "tempdir")
 #: The generation whose flags and report these are.
 GENERATION = "v101600"
 WRITTEN = ("saveEngine", "timingCacheFile", "exportTimes", "exportProfile", "exportLayerInfo", "exportOutput")
@@ -107,6 +110,9 @@ def announce(asked: Asked, log: Log) -> None:
             log.info(f"{one.spelling} is a permission that is not made use of: {one.flag.note}")
         elif one.flag.state is State.SATISFIED:
             log.info(f"{one.spelling} changes nothing on a CPU: {one.flag.note}")
+        elif one.flag.section == "Build" and asked["loadEngine"] is not None and one.flag.state is State.WORKS \
+                and one.flag.name not in LOADING:
+            log.warning(f"{one.spelling} is for building: the engine that --loadEngine gives stays as it is")
 
 
 def execute(asked: Asked, log: Log, console: Console) -> None:
@@ -150,7 +156,7 @@ def infer(engine: ICudaEngine, asked: Asked, log: Log, console: Console) -> None
     if asked["exportTimes"] is not None:
         files.write_json(asked["exportTimes"], files.times(trace))
     if asked["dumpProfile"] or asked["exportProfile"] is not None:
-        layers = profiled(streams[0], pace)
+        layers = profiled(streams[0], replace(pace, duration=max(0.0, pace.duration)))
         if asked["dumpProfile"]:
             report.layer_table(layers, log)
         if asked["exportProfile"] is not None:

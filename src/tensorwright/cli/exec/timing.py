@@ -46,7 +46,8 @@ class Trace:
 def measure(queries: Sequence[Callable[[], None]], pace: Pace) -> Trace:
     """Run each query again and again, each on a thread of its own when there are several.
 
-    A query that begins within the warm-up does not count. At least one does.
+    A query that begins within the warm-up does not count. At least one does. An interrupt ends an endless measurement
+    well, and breaks off any other.
     """
     stop, errors = threading.Event(), []
     found: list[tuple[list[tuple[float, float]], int]] = [([], 0)] * len(queries)
@@ -69,11 +70,17 @@ def measure(queries: Sequence[Callable[[], None]], pace: Pace) -> Trace:
         try:
             for thread in team:
                 thread.join()
-        finally:
+        except KeyboardInterrupt:
             stop.set()
+            for thread in team:
+                thread.join()
+            if pace.duration >= 0:
+                raise
     if errors:
         raise errors[0]
     samples = tuple(sorted(sample for some, _ in found for sample in some))
+    if not samples:
+        raise KeyboardInterrupt
     return Trace(samples, sum(n for _, n in found), samples[0][0] - begin)
 
 
@@ -82,16 +89,20 @@ def loop(query: Callable[[], None], pace: Pace, begin: float, stop: threading.Ev
     """(samples, number of queries before them) of one stream."""
     clock, samples, warmups = time.perf_counter, [], 0
     last = float("inf") if pace.duration < 0 else begin + pace.warmup + pace.duration
-    while not stop.is_set():
-        before = clock()
-        query()
-        after = clock()
-        if before - begin < pace.warmup:
-            warmups += 1
-        else:
-            samples.append((before, after))
-            if len(samples) >= pace.iterations and after >= last:
-                break
-        if pace.idle:
-            time.sleep(pace.idle)
+    try:
+        while not stop.is_set():
+            before = clock()
+            query()
+            after = clock()
+            if before - begin < pace.warmup:
+                warmups += 1
+            else:
+                samples.append((before, after))
+                if len(samples) >= pace.iterations and after >= last:
+                    break
+            if pace.idle:
+                time.sleep(pace.idle)
+    except KeyboardInterrupt:
+        if pace.duration >= 0:
+            raise
     return samples, warmups
