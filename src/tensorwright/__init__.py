@@ -11,6 +11,7 @@ up when it is first used.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -62,8 +63,8 @@ if not TYPE_CHECKING:                    # so that checkers know every name, and
             return importlib.import_module(f".{name}", __name__)
         if name in _HOME:
             value = getattr(importlib.import_module(_HOME[name], __name__), name)
-        elif name.startswith("__") and name != "__all__":
-            raise AttributeError(f"module 'tensorwright' has no attribute {name!r}")
+        elif name != "__all__" and (name.startswith("__") or importlib.util.find_spec(f"{__name__}.{name}")):
+            raise AttributeError(f"module 'tensorwright' has no attribute {name!r}")    # `from . import name` imports it
         else:
             trt = importlib.import_module(".trt", __name__)
             if name == "__all__":

@@ -1,6 +1,8 @@
 """The short door: models in every form, shapes in every spelling, plans from this machine and from others."""
 
 import logging
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -179,3 +181,11 @@ def test_all_names_are_there() -> None:
     assert tensorwright.trt.Logger is tensorwright.Logger and tensorwright.errors.PlanError is PlanError
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         tensorwright.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("module", ["runtime", "settings", "device.cpu", "kernels", "builder", "cli.bench", "trt"])
+def test_every_part_can_be_imported_first(module: str) -> None:
+    """Names of the package are looked up when they are used: that must not import parts that are being imported."""
+    done = subprocess.run([sys.executable, "-c", f"import tensorwright.{module}"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
