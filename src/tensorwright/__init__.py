@@ -64,7 +64,7 @@ if not TYPE_CHECKING:                    # so that checkers know every name, and
         if name in _HOME:
             value = getattr(importlib.import_module(_HOME[name], __name__), name)
         elif name != "__all__" and (name.startswith("__") or importlib.util.find_spec(f"{__name__}.{name}")):
-            raise AttributeError(f"module 'tensorwright' has no attribute {name!r}")    # `from . import name` imports it
+            raise AttributeError(f"module 'tensorwright' has no attribute {name!r}")    # a part: imported by who asks
         else:
             trt = importlib.import_module(".trt", __name__)
             if name == "__all__":
