@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "src" / "tensorwright"
-GROUND = {"errors", "dtypes", "dims", "targets", "settings"}
+GROUND = {"errors", "dtypes", "dims", "targets", "settings", "files"}
 #: row → rows it may import, itself and the ground aside
 ROWS: dict[str, set[str]] = {
     "ir": set(),

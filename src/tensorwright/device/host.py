@@ -12,11 +12,11 @@ import importlib.util
 import json
 import os
 import platform
-import secrets
 from functools import cache
 from pathlib import Path
 
 from .. import settings
+from ..files import whole_file
 
 Host = tuple[str, str, dict[str, bool]]              # triple, name, feature → whether it is there
 
@@ -68,13 +68,9 @@ def _read(file: Path, identity: str) -> Host | None:
 
 
 def _write(file: Path, identity: str, host: Host) -> None:
-    """Whole or not at all; where nothing can be kept, LLVM is asked again next time."""
-    temporary = file.with_name(f".{secrets.token_hex(8)}.host.tmp")
-    try:
+    """Where nothing can be kept, LLVM is asked again next time."""
+    with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"identity": identity, "triple": host[0], "name": host[1],
-                                         "features": host[2]}))
-        os.replace(temporary, file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        with whole_file(file) as out:
+            out.write(json.dumps({"identity": identity, "triple": host[0], "name": host[1],
+                                  "features": host[2]}).encode())

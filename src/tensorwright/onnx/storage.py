@@ -7,11 +7,9 @@ are put into the stream where they belong. A gigabyte of weights costs no memory
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ModelError
+from ..files import whole_file
 from ..importer.source import LARGEST_FILE, ModelSource, elements, load_model
 from . import wire
 from .model import Model
@@ -154,15 +153,18 @@ def save(model: Model, path: str | os.PathLike[str], *, external: bool | str | N
                          try_="external=True")
     try:
         if external is False:
-            _write(path, wire.expand(proto.SerializeToString(), held))
+            with whole_file(path) as out:
+                out.writelines(wire.expand(proto.SerializeToString(), held))
         else:
             name = external if isinstance(external, str) else f"{path.name}.data"
             if Path(name).name != name or name in ("", ".", "..", path.name):
                 raise ModelError(f"external data goes to a file beside the model, not to {name!r}", at=str(path))
             for file, part in _parts(held, name, shard).items():
                 _refer(proto, part, file)
-                _write(path.parent / file, _padded(part.values()))
-            _write(path, [proto.SerializeToString()])
+                with whole_file(path.parent / file) as out:
+                    out.writelines(_padded(part.values()))
+            with whole_file(path) as out:
+                out.write(proto.SerializeToString())
     except OSError as error:
         raise ModelError(f"cannot write the model: {error}", at=str(path)) from error
     return path
@@ -233,23 +235,6 @@ def _padded(contents: Any) -> Iterator[wire.Buffer]:
     for raw in contents:
         yield raw
         yield bytes(-len(raw) % PAGE)
-
-
-def _write(path: Path, pieces: Any) -> None:
-    """The pieces, one after the other, in a new file that takes this name when it is complete."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 # for onnx's own functions --------------------------------------------------------------------------------------------

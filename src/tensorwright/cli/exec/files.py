@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...files import whole_file
 from ..console import finite
 from .syntax import shown
 
@@ -28,19 +27,9 @@ def read(path: str | Path, try_: str) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Through a temporary file in the same folder."""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".exec.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with whole_file(path) as file:
+            file.write(content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}", try_="give another place") from None
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...files import whole_file
 from ..console import OK, Console, size
 from ..values import folder_for, whole
 from .show import plural
@@ -89,20 +88,11 @@ def scalar(value: object) -> object:
 
 
 def save(array: np.ndarray, path: Path) -> None:
-    """Through a temporary file; types that NumPy lacks are written as float32, which holds them exactly."""
+    """A .npy file; types that NumPy lacks are written as float32, which holds them exactly."""
     import numpy as np
     if array.dtype.kind == "V" or array.dtype.type.__module__ != "numpy":
         array = array.astype(np.float32)
     if array.dtype.kind == "O":
         array = array.astype(np.str_)
-    handle, temporary = tempfile.mkstemp(prefix=".tensor.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, array, allow_pickle=False)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(path) as file:
+        np.save(file, array, allow_pickle=False)

@@ -10,12 +10,12 @@ import base64
 import hashlib
 import json
 import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ...errors import ModelError
+from ...files import whole_file
 from ..look.sizes import Shapes
 from ..model import Model
 from .content import Content
@@ -75,17 +75,8 @@ def save_page(model: Model, path: str | os.PathLike[str], shapes: Shapes | None 
     path = Path(path)
     text = whole_page(Content(model, shapes))
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
+        with whole_file(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise ModelError(f"cannot write the page: {error.strerror or error}", at=str(path)) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
     return path
