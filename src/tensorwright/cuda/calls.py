@@ -123,6 +123,14 @@ def fill(to: Any, value: int, size: int, width: int = 1) -> None:
     memory.fill(pointer(to), int(value), int(size), width)
 
 
+def reset() -> None:
+    """Forget all memory, streams and events."""
+    memory.SPACE.clear()
+    _pinned.clear()
+    MACHINE.streams.clear()
+    MACHINE.events.clear()
+
+
 # streams and events --------------------------------------------------------------------------------------------------
 def new_stream() -> int:
     MACHINE.current()

@@ -89,6 +89,13 @@ class AddressSpace:
                     f"{near.address:#x}")
         return f"{size} bytes at {address:#x}: nothing is allocated there"
 
+    def clear(self) -> None:
+        """Free everything."""
+        with self._lock:
+            starts = list(self._starts)
+        for address in starts:
+            self.release(address)
+
     def used(self) -> int:
         with self._lock:
             return sum(a.size for a in self._allocations.values())

@@ -148,9 +148,17 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
                  BuilderFlag.SAFETY_SCOPE):
         if config.get_flag(flag):
             raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
-    for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8):
+    for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8, BuilderFlag.INT4,
+                 BuilderFlag.FP4):
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
+    for flag in (BuilderFlag.SPARSE_WEIGHTS, BuilderFlag.PREFER_PRECISION_CONSTRAINTS, BuilderFlag.DEBUG,
+                 BuilderFlag.GPU_FALLBACK, BuilderFlag.DIRECT_IO, BuilderFlag.REJECT_EMPTY_ALGORITHMS,
+                 BuilderFlag.ENABLE_TACTIC_HEURISTIC, BuilderFlag.EXCLUDE_LEAN_RUNTIME, BuilderFlag.STRICT_NANS,
+                 BuilderFlag.DISABLE_COMPILATION_CACHE, BuilderFlag.MONITOR_MEMORY, BuilderFlag.EDITABLE_TIMING_CACHE,
+                 BuilderFlag.DISTRIBUTIVE_INDEPENDENCE):
+        if config.get_flag(flag):
+            say(logger, ILogger.WARNING, f"{flag} has no effect in this version")
     for wish, made in (("avg_timing_iterations", config.avg_timing_iterations != 1),
                        ("min_timing_iterations", config.min_timing_iterations != 1),
                        ("max_aux_streams", config.max_aux_streams != 0),

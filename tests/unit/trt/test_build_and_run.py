@@ -481,3 +481,15 @@ def test_a_convolutional_network_by_hand(log: Log) -> None:
     y = halve(convolve(halve(convolve(image, w["c1"], b["c1"])), w["c2"], b["c2"])).reshape(2, 256)
     y = np.exp(np.maximum(y @ w["f1"].T + b["f1"], 0) @ w["f2"].T + b["f2"])
     np.testing.assert_allclose(execute(engine, image=image)["prob"], y / y.sum(1, keepdims=True), rtol=1e-4, atol=1e-6)
+
+
+def test_flags_without_effect_are_logged(log: Log) -> None:
+    builder = trt.Builder(log)
+    network = builder.create_network()
+    network.mark_output(network.add_identity(network.add_input("x", trt.float32, (1,))).get_output(0))
+    config = quick(builder)
+    config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
+    config.set_flag(trt.BuilderFlag.INT4)
+    assert builder.build_serialized_network(network, config) is not None
+    told = "\n".join(msg for _, msg in log.lines)
+    assert "SPARSE_WEIGHTS has no effect" in told and "INT4 permits a lower precision" in told and "TF32" not in told

@@ -111,6 +111,8 @@ def test_runtime(packages: Any) -> None:
     assert r.cudaEventElapsedTime(start, end)[1] >= 0
     assert r.cudaStreamDestroy(stream) == (ok,) and r.cudaStreamSynchronize(stream)[0] != ok
     assert r.cudaGetErrorString(2) == (ok, b"out of memory")
+    device = r.cudaMalloc(8)[1]
+    assert r.cudaDeviceReset() == (ok,) and r.cudaFree(device)[0] != ok and r.cudaEventDestroy(start)[0] != ok
 
 
 def test_driver(packages: Any) -> None:

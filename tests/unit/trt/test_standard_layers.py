@@ -164,6 +164,18 @@ def test_quantize_and_dequantize(per_channel: bool) -> None:
     same(d, (expected * s).astype(np.float32))
 
 
+def test_zero_points_are_zero_or_refused() -> None:
+    def make(zero: int) -> Callable[[Any, list[Any]], Any]:
+        def layer(network: Any, t: list[Any]) -> Any:
+            q = network.add_quantize(t[0], weights(network, 0.5))
+            q.set_input(2, weights(network, zero, np.int8))
+            return q
+        return layer
+    np.testing.assert_array_equal(run(make(0), np.float32([1, -2]))[0], [2, -4])
+    with pytest.raises(AssertionError, match="zero points must be constants, and zero"):
+        run(make(3), np.float32([1, -2]))
+
+
 def test_fill() -> None:
     def line(network: Any, t: list[Any]) -> Any:
         layer = network.add_fill((5,), trt.FillOperation.LINSPACE)

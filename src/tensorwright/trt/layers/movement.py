@@ -57,7 +57,10 @@ class IShuffleLayer(ILayer):
     def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
         if self.first_transpose is not None or self.second_transpose is not None or len(values) > 1:
             return []
-        return [constant("shape", list(self.reshape_dims or (-1,)), np.int64), node("Reshape", "x0 shape")]
+        if self.reshape_dims is None:
+            return [node("Identity", "x0")]
+        return [constant("shape", list(self.reshape_dims), np.int64),
+                node("Reshape", "x0 shape", allowzero=int(not self.zero_is_placeholder))]
 
     def _shape(self, x: tuple[Dim, ...], given: tuple[Dim, ...]) -> tuple[Dim, ...]:
         wanted: list[Dim] = []

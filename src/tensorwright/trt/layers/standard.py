@@ -161,6 +161,14 @@ class _Scaled(Standard):
     axis = Param(-1, int)
     block_shape = Param(None, optional_sizes)
 
+    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
+        if len(values) > 2 and values[2] is not None:
+            zero = to.value(values[2]).array
+            if zero is None or zero.any():
+                raise UnsupportedError(f"layer {self.name!r}: zero points must be constants, and zero",
+                                       try_="leave input 2 out")
+        return super()._lower(to, values)
+
     def _attributes(self, types: list[TensorType | None]) -> dict[str, Any]:
         x, scale = types[0], types[1]
         assert x is not None and scale is not None

@@ -81,7 +81,9 @@ def cudaDeviceSynchronize() -> None: ...
 
 
 @_call
-def cudaDeviceReset() -> None: ...
+def cudaDeviceReset() -> None:
+    """All memory, streams and events of the process are gone."""
+    _c.reset()
 
 
 @_call
