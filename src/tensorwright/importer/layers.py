@@ -87,6 +87,9 @@ class LayerWriter:
                 raise Decline(f"no kernel takes element type {t.dtype}")
         if folded := self._fold(op, inputs, types):
             return folded
+        return self._append(op, inputs, name, origin)
+
+    def _append(self, op: Op, inputs: Sequence[Value | None], name: str, origin: str) -> tuple[Value, ...]:
         made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=self._title(name),
                                origin=(origin,))
         return tuple(Value(self.editor.types[m], m) for m in ((made,) if isinstance(made, str) else made))

@@ -22,10 +22,11 @@ from ..ir import OpaqueType, TensorType
 from .check import infer
 from .edit import edit
 from .fold import fix_initialisers
-from .meaning import Meaning, reason_of
+from .meaning import Meaning
 from .model import Model, subgraphs
 from .repair import Repair
 from .rewire import label
+from .storage import reason
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -89,7 +90,7 @@ def set_dims(model: Model, dims: Mapping[str, Sequence[UserDim]]) -> Redimension
         try:
             repair.node(node)
         except (ModelError, Decline) as error:
-            failures[label(node)] = f"{node.op_type}: {reason_of(error)}"
+            failures[label(node)] = f"{node.op_type}: {reason(error)}"
 
     def after(node: onnx_ir.Node, scope: Any) -> None:
         if label(node) in failures:
@@ -197,7 +198,7 @@ def objection(meaning: Meaning, node: onnx_ir.Node, scope: Any) -> str | None:
     try:
         meaning.lowered(node, [None if v is None else meaning.of(v) for v in node.inputs], scope)
     except (TensorwrightError, Decline) as error:
-        return reason_of(error)
+        return reason(error)
     except Exception:                                    # not about shapes: onnx's inference has the last word
         return None
     return "the shape of its result is known no more"

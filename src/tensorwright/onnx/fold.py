@@ -21,9 +21,10 @@ from ..importer.values import Decline, Value
 from ..ir import TensorType
 from .edit import edit
 from .flatten import flatten_if
-from .meaning import CONTROL, STANDARD, Meaning, array_of, constant_tensor, random_nodes, reason_of
+from .meaning import CONTROL, STANDARD, Meaning, array_of, constant_tensor, random_nodes
 from .model import Model, subgraphs
 from .rewire import Names, label, matches, remove_unread
+from .storage import reason
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -149,7 +150,7 @@ class Folding:
                 raise Decline("how large its result is shows only when it runs")
             arrays = self.meaning.compute(node, operands, BLIND)
         except Exception as error:                       # a model may be anything: what cannot be computed stays
-            self.report.declined[label(node)] = reason_of(error)
+            self.report.declined[label(node)] = reason(error)
             return None
         for value, array in zip(node.outputs, arrays, strict=True):
             self.meaning.known[value] = Value(TensorType(array.shape, self.meaning_type(array)), array=array)
@@ -222,7 +223,7 @@ class Folding:
                     arrays = self.meaning.compute(node, operands, most)
                 contents.update(zip(node.outputs, arrays, strict=True))
             except Exception as error:                   # out of memory, among others
-                self.report.declined[label(node)] = reason_of(error)
+                self.report.declined[label(node)] = reason(error)
                 del self.candidates[node]
                 continue                                 # and its operands stay in `contents`: now they are stored
             for value in set(node.inputs):

@@ -15,14 +15,14 @@ import numpy as np
 
 from ..dims import parse, symbols
 from ..dtypes import DType
-from ..errors import ModelError, TensorwrightError
+from ..errors import ModelError
 from ..importer import families
 from ..importer.graph import MOST_NODES, RANDOM, Frame, GraphImporter
 from ..importer.host import dtype_of
 from ..importer.inputs import Shapes, input_types
 from ..importer.layers import LayerWriter
 from ..importer.source import ModelSource
-from ..importer.values import COMPUTABLE, SMALL, Decline, Value
+from ..importer.values import SMALL, Decline, Value
 from ..ir import Layer, Op, OpaqueType, TensorType, ValueType
 from ..ops import Host
 from .model import Model, subgraphs
@@ -44,14 +44,8 @@ CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 class Sketch(LayerWriter):
     """Takes layers and keeps their types only; layers of constants are computed."""
 
-    def add(self, op: Op, inputs: Sequence[Value | None], name: str, origin: str) -> tuple[Value, ...]:
-        types = [None if v is None else v.tensor for v in inputs]
-        for t in types:
-            if t is not None and t.dtype not in COMPUTABLE:
-                raise Decline(f"no kernel takes element type {t.dtype}")
-        if folded := self._fold(op, inputs, types):
-            return folded
-        inferred = op.infer(*types)
+    def _append(self, op: Op, inputs: Sequence[Value | None], name: str, origin: str) -> tuple[Value, ...]:
+        inferred = op.infer(*[None if v is None else v.tensor for v in inputs])
         return tuple(Value(t, UNWRITTEN) for t in (inferred if isinstance(inferred, tuple) else (inferred,)))
 
     def add_host(self, op: Host, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
@@ -243,8 +237,3 @@ def random_nodes(node: onnx_ir.Node) -> bool:
     """Whether the node's results differ from run to run, or may."""
     return (node.domain in STANDARD and node.op_type in RANDOM - CONTROL - {"Dropout"}) or \
         any(random_nodes(n) for g in subgraphs(node) for n in g)
-
-
-def reason_of(error: BaseException) -> str:
-    return error.what if isinstance(error, TensorwrightError) else str(error).splitlines()[0] if str(error) else \
-        type(error).__name__

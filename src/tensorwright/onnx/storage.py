@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, TensorwrightError
 from ..files import whole_file
 from ..importer.source import LARGEST_FILE, ModelSource, elements, load_model
 from . import wire
@@ -350,7 +350,9 @@ def put_back(undo: Sequence[tuple[Any, ...]]) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what an error, or the error it wraps, says."""
+    """The first line of what an error says: one of ours itself, any other by the error it wraps."""
+    if isinstance(error, TensorwrightError):
+        return error.what
     inner = error
     while inner.__cause__ is not None:
         inner = inner.__cause__

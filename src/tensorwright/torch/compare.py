@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ExportError, InputError
 from ..onnx import Model
+from ..onnx.storage import reason
 from .call import Call, replaced, walk
 from .report import Check, Note
 
@@ -116,7 +117,7 @@ def check(module: torch.nn.Module, call: Call, run: Callable[[Arrays], Arrays], 
         got = run(feeds)
     except Exception as error:
         raise ExportError(f"the ONNX model cannot run {at or 'other values than the example'}: "
-                          f"{str(error).splitlines()[0][:300]}", at=at, try_=_why(batch)) from error
+                          f"{reason(error)}", at=at, try_=_why(batch)) from error
     differences, shapes = {}, {}
     for name, expected in zip(outputs, outputs_of(result).values(), strict=True):
         want, have = array(expected), np.asarray(got[name])

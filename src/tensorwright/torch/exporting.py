@@ -11,6 +11,7 @@ from .. import onnx as toolkit
 from ..errors import ExportError, InputError, TensorwrightError, UnsupportedError
 from ..onnx import Model
 from ..onnx.seam import substitute
+from ..onnx.storage import reason
 from . import exporters
 from .call import Call, Dynamic, call_of
 from .compare import called, check, evaluating, outputs_of, runner
@@ -136,7 +137,7 @@ def _checked(module: Any, result: Model, call: Call, outputs: Sequence[str], bat
         except TensorwrightError:
             raise
         except Exception as error:
-            raise ExportError(f"the exported model cannot be loaded: {str(error).splitlines()[0][:300]}") from error
+            raise ExportError(f"the exported model cannot be loaded: {reason(error)}") from error
         sizes: Sequence[int | None] = [None] if call.batch is None else list(batches)
         checks = []
         calls = [call.of_batch(size, seed) for seed, size in enumerate(sizes)]
