@@ -9,7 +9,7 @@ import tensorwright as trt
 from tensorwright.generations import v5, v6, v7, v8, v10, v11, view
 
 VIEWS = {"5": v5, "6": v6, "7": v7, "8": v8, "10": v10, "11": v11}
-#: Names of each generation that this version lacks: may only shrink.
+#: How many names of each generation this version lacks, at most: may only shrink.
 MISSING = {"5": 54, "6": 71, "7": 97, "8": 110, "10": 203, "11": 178}
 
 
@@ -45,7 +45,7 @@ def test_names_that_a_generation_lacks_are_not_there(generation: str) -> None:
 
 @pytest.mark.parametrize("generation", VIEWS)
 def test_no_more_names_are_missing_than_before(generation: str) -> None:
-    assert len(view.missing(VIEWS[generation], generation)) == MISSING[generation]
+    assert len(view.missing(VIEWS[generation], generation)) <= MISSING[generation]
 
 
 def test_members_of_all_generations_are_equal_by_meaning() -> None:
