@@ -4,7 +4,9 @@
     tensorwright.compat.install(generation="8")
     import tensorrt as trt                               # tensorwright.generations.v8
 
-From outside, without a change to the script: `wright shim --generation 8 -- python script.py`.
+From outside, without a change to the script: `wright shim --generation 8 -- python script.py`. There, a program that
+loads libcudart.so by ctypes finds one as well (cuda.cudart); in a process where `install` was called, it must be loaded
+by its path: `ctypes.CDLL(tensorwright.compat.cudart())`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +57,21 @@ def folders() -> list[str]:
     return [str(ALWAYS)] if gpu_is_present() else [str(ALWAYS), str(WITHOUT_GPU)]
 
 
+def cudart() -> str | None:
+    """The path of a libcudart.so for this machine, written if it is not there yet; None where none is needed, because
+    there is a GPU, or where none can be made: systems other than Linux on x86-64, an unwritable cache folder (a warning
+    says so)."""
+    from .cuda import cudart as library
+    from .device.elf import LinkError
+    if gpu_is_present() or not library.supported():
+        return None
+    try:
+        return str(library.folder() / library.NAMES[0])
+    except (OSError, RuntimeError, LinkError) as error:                # RuntimeError: what LLVM says
+        warnings.warn(f"there will be no libcudart.so: it cannot be written: {error}", stacklevel=2)
+        return None
+
+
 def view(generation: str) -> ModuleType:
     """The module of a generation."""
     number = str(generation).partition(".")[0]
@@ -63,9 +81,16 @@ def view(generation: str) -> ModuleType:
 
 
 def environment(generation: str, inherited: dict[str, str] | None = None) -> dict[str, str]:
-    """The environment in which `import tensorrt` gives this generation, in a new process and those it starts."""
+    """The environment in which `import tensorrt` gives this generation, in a new process and those it starts. Without a
+    GPU, the loader finds our libcudart.so there."""
     view(generation)
     result = dict(os.environ if inherited is None else inherited)
-    mine = folders()
-    path = [*mine, *(p for p in result.get("PYTHONPATH", "").split(os.pathsep) if p and p not in mine)]
-    return {**result, "PYTHONPATH": os.pathsep.join(path), GENERATION: str(generation)}
+    library = cudart()
+    return {**result, **_first(result, "PYTHONPATH", folders()), GENERATION: str(generation),
+            **_first(result, "LD_LIBRARY_PATH", [str(Path(library).parent)] if library else [])}
+
+
+def _first(variables: dict[str, str], name: str, folders: list[str]) -> dict[str, str]:
+    """The variable with these folders before those it has; nothing when there are none."""
+    others = [p for p in variables.get(name, "").split(os.pathsep) if p and p not in folders]
+    return {name: os.pathsep.join([*folders, *others])} if folders else {}

@@ -12,7 +12,7 @@ ROWS: dict[str, set[str]] = {
     "ir": set(),
     "ops": {"ir"},
     "device": set(),
-    "cuda": set(),
+    "cuda": {"device"},
     "plan": set(),
     "runtime": {"plan", "device", "ops", "ir"},
     "kernels": {"ops", "ir"},

@@ -73,7 +73,7 @@ class Image:
 
     def __init__(self, objects: Sequence[bytes], process: Callable[[str], int | None]) -> None:
         try:
-            parsed = [_parse(image) for image in objects]
+            parsed = [parse(image) for image in objects]
         except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
             raise LinkError(f"the object code is damaged: {error}") from None
         self.symbols: dict[str, int] = {}
@@ -82,10 +82,10 @@ class Image:
         loaded = [s for o in parsed for s in o.sections if s.flags & ALLOC]
         code = [s for s in loaded if s.flags & EXECUTE]
         data = [s for s in loaded if not s.flags & EXECUTE]
-        stubs = _place(code, 0)
+        stubs = lay_out(code, 0)
         end = stubs + len(missing) * STUB.size
         end += -end % mmap.PAGESIZE
-        size = _place(data, end)
+        size = lay_out(data, end)
         try:
             self._memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except (OSError, OverflowError, ValueError) as error:
@@ -136,7 +136,7 @@ class Image:
                                  symbol + addend - (0 if kind == R_64 else place))
 
 
-def _parse(image: bytes) -> Object:
+def parse(image: bytes) -> Object:
     """Sections and symbols of one object. struct.error, IndexError, ValueError when it is damaged."""
     if not is_ours(image):
         raise ValueError("this is no relocatable ELF file for x86-64")
@@ -179,7 +179,7 @@ def _defined(objects: Sequence[Object]) -> set[str]:
     return found
 
 
-def _place(sections: Sequence[Section], end: int) -> int:
+def lay_out(sections: Sequence[Section], end: int) -> int:
     """Give sections their places, as offsets, from `end` on; where the last one ends."""
     for section in sections:
         section.address = end + -end % section.align
