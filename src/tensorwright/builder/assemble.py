@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from ..plan.records import Condition, HostStep, Kernel, Launch, LayerInfo, Profi
 from ..runtime.memory import shelved
 from ..targets import CpuSpec
 from .ahead import Station, fetch_ahead
+from .attributes import attributes
 from .lower import Lowering
 from .memory import Layout, plan_arena
+from .storage import Place
 from .tune import Choice
 from .work import HostWork, KernelWork, load_of
 
@@ -57,6 +60,10 @@ class Assembly:
         self.kernels: dict[str, Kernel] = {}
         self.stations: list[Station] = []
         self._packed: dict[tuple[str, int, int], int] = {}
+        self._used: set[int] = set()
+        self._values: dict[int, str] = {}
+        for name, place in lowering.places.items():       # views of a value share its buffer: the first one owns it
+            self._values.setdefault(place.buffer, name)
 
     def run(self, reuse: bool = True) -> Program:
         """The program. With reuse=False every value keeps memory of its own, for looking at all of them afterwards."""
@@ -73,8 +80,8 @@ class Assembly:
         ]
         fetch_ahead(self.steps, self.stations)
         layout: Layout = plan_arena(records, geometry, uses, ranges)
-        for record in records:
-            if record.kind == "constant" and record.name not in self.weights and self._is_used(record.name):
+        for b, record in enumerate(records):
+            if record.kind == "constant" and record.name not in self.weights and self._is_used(b):
                 self.weights[record.name] = self.lowering.constants[record.name]
         return Program(
             profile=self.profile,
@@ -93,16 +100,13 @@ class Assembly:
             conditions=tuple(Condition(c.kind, c.dim, c.layer) for c in conditions(self.network, ranges)),
         )
 
-    def _is_used(self, name: str) -> bool:
-        if not hasattr(self, "_used"):
-            self._used = {
-                self.buffers.records[v.buffer].name
-                for s in self.steps
-                for v in ((*s.args,) if isinstance(s, Launch) else (*s.inputs, *s.outputs))
-                if isinstance(v, View)
-            }
-            self._used |= {self.buffers.records[v].name for v in self.lowering.output_values if isinstance(v, int)}
-        return name in self._used
+    def _is_used(self, buffer: int) -> bool:
+        """Whether a step reads the buffer or an output is it."""
+        if not self._used:
+            operands = (v for s in self.steps for v in (s.args if isinstance(s, Launch) else (*s.inputs, *s.outputs)))
+            self._used = {v.buffer for v in operands if isinstance(v, View)}
+            self._used |= {v for v in self.lowering.output_values if isinstance(v, int)}
+        return buffer in self._used
 
     def _info(self, name: str) -> TensorInfo:
         t = self.face.types[name]
@@ -133,6 +137,7 @@ class Assembly:
         self.kernels.setdefault(choice.symbol, kernel)
         load = load_of(work.problem)
         types = tuple(str(TensorType(p.shape, p.dtype)) for p in work.outputs)
+        self.named(work)
         self.steps.append(
             Launch(
                 work.name,
@@ -160,9 +165,25 @@ class Assembly:
                 load.bytes,
                 note,
                 types,
+                len(work.inputs),
+                self.attributes(work),
             )
         )
         return load.flops
+
+    def named(self, work: KernelWork | HostWork) -> None:
+        """Give the buffers that a step writes the names of the values in them, for people."""
+        for place in work.outputs:
+            if isinstance(place, Place) and not (record := self.buffers.records[place.buffer]).name:
+                name = self._values.get(place.buffer, f"{work.name} result")
+                self.buffers.records[place.buffer] = replace(record, name=name)
+
+    def attributes(self, work: KernelWork | HostWork) -> dict[str, Any]:
+        places = [p if isinstance(p, Place) else None for p in work.inputs]
+        types = [None if p is None else TensorType(p.shape, p.dtype) for p in places]
+        constant = [p is not None and self.buffers.records[p.buffer].kind == "constant" for p in places]
+        op = work.problem.op if isinstance(work, KernelWork) else work.op
+        return attributes(op, types, constant, isinstance(work, KernelWork) and work.kind == "Copy")
 
     def _weights(self, args: list[View | None]) -> tuple[tuple[int, int], ...]:
         """(buffer, bytes) of the constants among the operands."""
@@ -189,7 +210,19 @@ class Assembly:
             HostStep(work.name, work.op, tuple(map(seen, work.inputs)), tuple(map(seen, work.outputs)), work.reason)
         )
         self.uses.append([v.buffer for v in (*work.inputs, *work.outputs) if v is not None and not isinstance(v, str)])
-        self.infos.append(LayerInfo(work.name, f"Host {describe(work.op)}", work.origin, "", None, 0, 0, work.reason))
+        self.named(work)
+        types = tuple(str(TensorType(p.shape, p.dtype)) if isinstance(p, Place) else "opaque" for p in work.outputs)
+        self.infos.append(
+            LayerInfo(
+                work.name,
+                f"Host {describe(work.op)}",
+                work.origin,
+                note=work.reason,
+                types=types,
+                reads=len(work.inputs),
+                attributes=self.attributes(work),
+            )
+        )
         return 0
 
 

@@ -55,7 +55,8 @@ def _program(p: Program, code: dict[bytes, int], encode_op: EncodeOp) -> dict[st
         "steps": steps,
         "views": [[v.buffer, _dim(v.offset), _dims(v.shape), _dims(v.strides), v.dtype.value] for v in views],
         "layers": [{"name": x.name, "kind": x.kind, "origin": list(x.origin), "tactic": x.tactic, "seconds": x.seconds,
-                    "flops": int(x.flops), "bytes": int(x.bytes), "note": x.note, "types": list(x.types)}
+                    "flops": int(x.flops), "bytes": int(x.bytes), "note": x.note, "types": list(x.types),
+                    "reads": x.reads, "attributes": dict(x.attributes)}
                    for x in p.layers]}
 
 
@@ -167,4 +168,6 @@ def _read_info(f: Fields, dim: DimReader) -> TensorInfo:
 
 def _read_layer(f: Fields) -> LayerInfo:
     return LayerInfo(f.text("name"), f.text("kind"), f.texts("origin"), f.text("tactic"), f.number("seconds"),
-                     f.whole("flops", 0, 1 << 62), f.whole("bytes", 0, 1 << 62), f.text("note"), f.texts("types"))
+                     f.whole("flops", 0, 1 << 62), f.whole("bytes", 0, 1 << 62), f.text("note"), f.texts("types"),
+                     f.whole("reads", 0) if "reads" in f.data else 0,
+                     Fields(f.data.get("attributes", {}), f.where).data)

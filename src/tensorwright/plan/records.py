@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Buffer:
     kind    "arena": at `Program.offsets` in the context's arena; "input" / "output": the user's memory, dense, C order;
             "constant": an array of `Plan.weights`
     bytes   size as an expression; the arena offsets leave room for its bound
-    name    input, output: the tensor's name. constant: the key in Plan.weights
+    name    input, output, arena: the tensor's name ("" for scratch memory). constant: the key in Plan.weights
     zero    arena only: filled with zeros whenever shapes change, shared only between buffers of identical geometry,
             so that borders stay zero
     """
@@ -126,6 +126,9 @@ class LayerInfo:
     seconds   time measured by the tuner at the profile's optimum; None when not measured
     flops, bytes   work at the profile's optimum
     note      reason of a host step, or what was declined
+    types     of the results
+    reads     how many of the step's operands it reads: the first ones; as many as there are types are its results
+    attributes   the operator's parameters as JSON, under the names that viewers of engines know
     """
 
     name: str
@@ -137,6 +140,8 @@ class LayerInfo:
     bytes: int = 0
     note: str = ""
     types: tuple[str, ...] = ()
+    reads: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

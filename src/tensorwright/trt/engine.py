@@ -117,7 +117,8 @@ class ICudaEngine(EngineBindings):
 
     @property
     def num_layers(self) -> int:
-        return len(self._plan.programs[0].steps)
+        """Those of all profiles, one after the other: each profile has a program of its own."""
+        return sum(len(p.steps) for p in self._plan.programs)
 
     @property
     def num_optimization_profiles(self) -> int:

@@ -231,7 +231,7 @@ def test_profiler_hears_of_every_layer(digits: trt.ICudaEngine, images: np.ndarr
 def test_inspector(digits: trt.ICudaEngine) -> None:
     inspector = digits.create_engine_inspector()
     data = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-    assert data["Bindings"] == ["image", "logits"] and len(data["Layers"]) == digits.num_layers
+    assert data["Bindings"][:2] == ["image", "logits"] and len(data["Layers"]) == digits.num_layers
     layer = json.loads(inspector.get_layer_information(0, trt.LayerInformationFormat.JSON))
     assert {"Name", "LayerType", "Outputs", "TacticName", "Origin"} <= layer.keys()
     assert inspector.get_layer_information(10**6, trt.LayerInformationFormat.ONELINE) == ""
