@@ -129,13 +129,14 @@ def from_inside() -> bool:
 
 
 def missing(module: ModuleType, generation: str) -> list[str]:
-    """Names of the generation that this version lacks: classes and functions, and `Class.member`."""
+    """Names of the generation that this version lacks: classes and functions, and `Class.member`, also of a class that
+    is lacking as a whole."""
     found = [n for section in ("functions", "enums", "classes") for n, e in table()[section].items()
              if generation in (e if isinstance(e, str) else e["generations"]).split()
              and "." not in n and not hasattr(module, n)]
     for name, entry in table()["classes"].items():
         kind = getattr(module, name, None)
-        if kind is not None:
+        if "." not in name and generation in entry["generations"].split():
             found += [f"{name}.{m}" for m, g in entry["members"].items() if generation in g.split()
                       and not hasattr(kind, m)]
     return sorted(found)

@@ -10,6 +10,7 @@ from .. import __version__
 from . import enums as _enums
 from . import layers as _layers
 from .builder import Builder
+from .caffe import CaffeParser, IBlobNameToTensor
 from .callbacks import IOutputAllocator, IProfiler, IProgressMonitor, Profiler, Stream
 from .config import IBuilderConfig, IOptimizationProfile, ITimingCache
 from .context import IExecutionContext
@@ -57,12 +58,14 @@ __all__ = [
     *_enums.__all__,
     *_layers.__all__,
     "Builder",
+    "CaffeParser",
     "Dims",
     "Dims2",
     "Dims3",
     "Dims4",
     "DimsHW",
     "EngineInspector",
+    "IBlobNameToTensor",
     "IBuilderConfig",
     "ICudaEngine",
     "IExecutionContext",

@@ -15,6 +15,9 @@ from ..enums import LayerType, PaddingMode, PoolingType
 from ..foundation import Dims, DimsHW
 from ..layer import ILayer, Lowering, Param, WeightsParam, number, spatial
 
+#: Modes in which a window that is only partly inside counts.
+UP = (PaddingMode.EXPLICIT_ROUND_UP, PaddingMode.CAFFE_ROUND_UP)
+
 
 def sizes(value: Any) -> Dims:
     return Dims(value)
@@ -71,7 +74,7 @@ class _Windowed(ILayer):
                 total = span - 1 if s == 1 else same_padding(number(size, "a SAME-padded axis"), span, s)
                 small, large = total // 2, total - total // 2
                 explicit = (small, large) if self.padding_mode == PaddingMode.SAME_UPPER else (large, small)
-            elif round_up and self.padding_mode == PaddingMode.EXPLICIT_ROUND_UP and s > 1:
+            elif round_up and self.padding_mode in UP and s > 1:
                 covered = number(size, "an axis rounded up") + sum(explicit) - span
                 explicit = (explicit[0], explicit[1] + -covered % s)
             pads.append(explicit)
@@ -165,7 +168,7 @@ class IPoolingLayer(_Windowed):
             raise ShapeError(f"a window of {rank} dimensions takes an input of {rank + 2}", x=x)
         window, strides, ones = tuple(self.window_size_nd), spatial(self.stride_nd, rank, 1), (1,) * rank
         pads = self._pads(x, window, strides, ones)
-        ceil = self.padding_mode == PaddingMode.EXPLICIT_ROUND_UP
+        ceil = self.padding_mode in UP
         include = not self.average_count_excludes_padding
         maximum = Pool("max", window, strides, pads, ones, False, ceil)
         average = Pool("average", window, strides, pads, ones, include, ceil)
