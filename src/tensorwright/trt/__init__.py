@@ -46,6 +46,7 @@ from .layers import *  # noqa: F403
 from .logger import ILogger, Logger
 from .network import INetworkDefinition
 from .parser import OnnxParser, ParserError
+from .recorder import IErrorRecorder
 from .tensor import ITensor
 
 
@@ -68,6 +69,7 @@ __all__ = [
     "IBlobNameToTensor",
     "IBuilderConfig",
     "ICudaEngine",
+    "IErrorRecorder",
     "IExecutionContext",
     "IHostMemory",
     "ILayer",

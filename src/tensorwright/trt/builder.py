@@ -25,6 +25,7 @@ from .foundation import IHostMemory, ours
 from .legacy import BuilderOptions
 from .logger import ILogger, say
 from .network import INetworkDefinition
+from .recorder import Recorded, Voice
 
 if TYPE_CHECKING:
     from .engine import ICudaEngine
@@ -34,22 +35,25 @@ class Cancelled(Exception):
     """The progress monitor asked the build to stop."""
 
 
-class Builder(BuilderOptions):
+class Builder(BuilderOptions, Recorded):
     """The entry point for building. Keeps the logger."""
 
-    logger: ILogger = ILogger()
     max_threads = 1
 
     def __init__(self, logger: ILogger) -> None:
-        self.logger = logger
+        self._logger = Voice(logger)
         self._closed = True
+
+    @property
+    def logger(self) -> ILogger:
+        return self._logger.logger
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         """flags: bits of NetworkDefinitionCreationFlag. In generations 5 to 8 the network has an implicit batch
         dimension when they do not say EXPLICIT_BATCH."""
         allowed = sum(1 << int(f) for f in self._class(NetworkDefinitionCreationFlag))
         if int(flags) & ~allowed:
-            say(self.logger, ILogger.WARNING, f"create_network: unknown bits in flags {int(flags):#b} are ignored")
+            say(self._logger, ILogger.WARNING, f"create_network: unknown bits in flags {int(flags):#b} are ignored")
         return self._class(INetworkDefinition)(self, int(flags) & allowed)
 
     def create_builder_config(self) -> IBuilderConfig:
@@ -84,13 +88,13 @@ class Builder(BuilderOptions):
     def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
         """Whether shapes and profiles fit; the build itself may still fail."""
         try:
-            check_wishes(config, self.logger)
+            check_wishes(config, self._logger)
             check_memory(network)
             records = network._finish()
             if not network.has_implicit_batch_dimension:
                 config._made_profiles(records)
         except TensorwrightError as error:
-            say(self.logger, ILogger.ERROR, str(error))
+            self._logger.error(error)
             return False
         return True
 
@@ -112,19 +116,19 @@ class Builder(BuilderOptions):
         """The engine; None, with an error in the log, when the build fails."""
         from .engine import ICudaEngine
         plan = self._build(network, config)
-        return None if plan is None else self._class(ICudaEngine)(plan, self.logger)
+        return None if plan is None else self._class(ICudaEngine)(plan, self._logger)
 
     def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan | None:
         if self.max_threads != 1:
-            say(self.logger, ILogger.WARNING, "Builder.max_threads has no effect: kernels are compiled on one thread")
+            say(self._logger, ILogger.WARNING, "Builder.max_threads has no effect: kernels are compiled on one thread")
         try:
-            return built(network, config, self.logger)
+            return built(network, config, self._logger)
         except TensorwrightError as error:
-            say(self.logger, ILogger.ERROR, str(error))
+            self._logger.error(error)
         except Cancelled:
-            say(self.logger, ILogger.WARNING, "the build was cancelled by the progress monitor")
+            say(self._logger, ILogger.WARNING, "the build was cancelled by the progress monitor")
         except Exception as error:          # a defect of ours: TensorRT's contract is still None and a log entry
-            say(self.logger, ILogger.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            self._logger.error(error)
         return None
 
     def __enter__(self) -> Builder:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from .foundation import Dims
 
 
 class IProgressMonitor:
@@ -41,15 +44,46 @@ class Profiler(IProfiler):
         print(f"{layer_name}: {ms:.6f}ms")
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def optional(method: F) -> F:
+    """A hook that subclasses may leave undefined: `is_defined` tells."""
+    method.is_optional = True  # type: ignore[attr-defined]
+    return method
+
+
+def is_defined(obj: object, name: str) -> bool:
+    """Whether a user's object defines a hook, rather than inheriting the base's."""
+    return not getattr(getattr(obj, name, None), "is_optional", getattr(obj, name, None) is None)
+
+
 class IOutputAllocator:
     """Gives memory for an output whose size is known only after it is computed.
 
-    Define `reallocate_output_async(tensor_name, memory, size, alignment, stream) -> address`, or `reallocate_output`
-    without the stream; and `notify_shape(tensor_name, shape)`.
+    Define one of the two reallocate_output hooks, and notify_shape where the shape is of interest.
     """
+
+    #: The interface's version, which generation 8 shows.
+    tensorrt_version = 8601
 
     def __init__(self) -> None:
         pass
+
+    @optional
+    def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
+        """The address of `size` bytes; 0 or None: there is no memory. memory: the address given last, or 0."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither reallocate_output nor "
+                                  "reallocate_output_async")
+
+    @optional
+    def reallocate_output_async(self, tensor_name: str, memory: int, size: int, alignment: int, stream: int) -> int:
+        """The same for work on a stream; asked instead of reallocate_output where it is defined."""
+        raise NotImplementedError
+
+    @optional
+    def notify_shape(self, tensor_name: str, shape: Dims) -> None:
+        """Told the output's shape, after its memory was asked for."""
 
 
 def guarded(call: Callable[..., Any], *args: Any, failed: Any = None) -> Any:

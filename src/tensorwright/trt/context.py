@@ -15,16 +15,17 @@ from ..runtime import Context
 from ..runtime.memory import array_at
 from ..runtime.shapes import bind
 from .bindings import ContextBindings
-from .callbacks import IOutputAllocator, IProfiler, guarded
+from .callbacks import IOutputAllocator, IProfiler, guarded, is_defined
 from .engine import ICudaEngine
 from .foundation import Dims, Shape
 from .logger import ILogger, say
+from .recorder import Recorded, Voice
 
 #: Alignment asked of output allocators, in bytes.
 ALIGNMENT = 256
 
 
-class IExecutionContext(ContextBindings):
+class IExecutionContext(ContextBindings, Recorded):
     """One activation of an engine, for one thread at a time. Bool results say whether it worked; the log says why not.
 
     Addresses are host addresses of dense tensors in C order, which the caller keeps alive. Work runs when it is
@@ -37,7 +38,7 @@ class IExecutionContext(ContextBindings):
     debug_sync = False
 
     def __init__(self, engine: ICudaEngine) -> None:
-        self._engine = engine
+        self._engine, self._logger = engine, Voice(engine._logger)
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator] = {}
         self._emulated: list[str] = []
@@ -52,7 +53,11 @@ class IExecutionContext(ContextBindings):
         self._ready = False                               # nothing changed since an execution that worked in place
 
     def _refuse(self, text: str) -> bool:
-        say(self._engine._logger, ILogger.ERROR, text)
+        say(self._logger, ILogger.ERROR, text)
+        return False
+
+    def _failed(self, error: Exception) -> bool:
+        self._logger.error(error)
         return False
 
     @property
@@ -212,8 +217,8 @@ class IExecutionContext(ContextBindings):
         """Run once more and tell the profiler each layer's time. False without a profiler, or when the run fails."""
         try:
             return self.profiler is not None and self._profiled()
-        except (TensorwrightError, RuntimeError) as error:
-            return self._refuse(str(error))
+        except TensorwrightError as error:
+            return self._failed(error)
 
     def _execute(self) -> bool:
         try:
@@ -233,7 +238,9 @@ class IExecutionContext(ContextBindings):
             owned = all(i.shape is not None for i in (*engine.inputs, *engine.outputs))
             self._ready = owned and not self._allocators and not unset
             worked = self._run_in_place() if self._ready else self._run_copied()
-        except (TensorwrightError, RuntimeError) as error:
+        except TensorwrightError as error:
+            return self._failed(error)
+        except RuntimeError as error:                     # shapes that contradict each other
             return self._refuse(str(error))
         if worked and self.profiler is not None and self.enqueue_emits_profile:
             return self._profiled()
@@ -279,7 +286,7 @@ class IExecutionContext(ContextBindings):
                 address = _allocated(allocator, info.name, self._addresses.get(info.name, 0), value.nbytes)
                 if not address and value.nbytes:
                     return self._refuse(f"the output allocator gave no memory for {info.name!r}")
-                guarded(getattr(allocator, "notify_shape", lambda *_: None), info.name, Dims(value.shape))
+                guarded(allocator.notify_shape, info.name, Dims(value.shape))
             else:
                 address = self._addresses[info.name]
             if value.size:
@@ -319,10 +326,8 @@ def _resolved(d: Any, env: dict[str, int]) -> int:
         return -1
 
 
-def _allocated(allocator: Any, name: str, current: int, size: int) -> int:
-    """The address an allocator gives, by whichever of the two hooks it defines."""
-    hook = getattr(allocator, "reallocate_output_async", None)
-    if hook is not None:
-        return int(guarded(hook, name, current, size, ALIGNMENT, 0) or 0)
-    hook = getattr(allocator, "reallocate_output", None)
-    return 0 if hook is None else int(guarded(hook, name, current, size, ALIGNMENT) or 0)
+def _allocated(allocator: IOutputAllocator, name: str, current: int, size: int) -> int:
+    """The address an allocator gives, by whichever of the two hooks it defines; 0 when it defines neither."""
+    if is_defined(allocator, "reallocate_output_async"):
+        return int(guarded(allocator.reallocate_output_async, name, current, size, ALIGNMENT, 0) or 0)
+    return int(guarded(allocator.reallocate_output, name, current, size, ALIGNMENT) or 0)

@@ -24,6 +24,7 @@ from .enums import (
 )
 from .foundation import IMPLICIT_BATCH, Closed, Dims, IHostMemory, theirs
 from .logger import ILogger, say
+from .recorder import Recorded, Voice
 
 if TYPE_CHECKING:
     from .context import IExecutionContext
@@ -42,18 +43,21 @@ def serialized(plan: Plan) -> IHostMemory:
         return IHostMemory(path.read_bytes())
 
 
-class Runtime(Closed):
+class Runtime(Recorded):
     """Makes engines of serialized plans."""
 
-    logger: ILogger = ILogger()
     max_threads = 1
     engine_host_code_allowed = False
     DLA_core = -1
     temporary_directory: str | None = None
 
     def __init__(self, logger: ILogger) -> None:
-        self.logger = logger
+        self._logger = Voice(logger)
         self._closed = True
+
+    @property
+    def logger(self) -> ILogger:
+        return self._logger.logger
 
     @property
     def num_DLA_cores(self) -> int:
@@ -68,7 +72,7 @@ class Runtime(Closed):
         from ..plan.keys import why_rebuild
         from ..runtime import store
         if self.max_threads != 1:
-            say(self.logger, ILogger.WARNING, "Runtime.max_threads has no effect; TENSORWRIGHT_THREADS bounds an "
+            say(self._logger, ILogger.WARNING, "Runtime.max_threads has no effect; TENSORWRIGHT_THREADS bounds an "
                 "engine's threads")
         try:
             with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:
@@ -77,10 +81,10 @@ class Runtime(Closed):
                 plan = store.load(path)
             if why_rebuild(plan, describe()) is not None:
                 from ..builder.fit import fit
-                plan = fit(plan, note=lambda text: say(self.logger, ILogger.WARNING, text))
-            return self._class(ICudaEngine)(plan, self.logger)
+                plan = fit(plan, note=lambda text: say(self._logger, ILogger.WARNING, text))
+            return self._class(ICudaEngine)(plan, self._logger)
         except (TensorwrightError, OSError) as error:
-            say(self.logger, ILogger.ERROR, str(error))
+            self._logger.error(error)
             return None
 
     def __enter__(self) -> Runtime:
@@ -90,12 +94,12 @@ class Runtime(Closed):
         pass
 
 
-class ICudaEngine(EngineBindings):
+class ICudaEngine(EngineBindings, Recorded):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger) -> None:
         self._engine = Engine(plan)
-        self._plan, self._logger = plan, logger
+        self._plan, self._logger = plan, Voice(logger)
         self._tensors: dict[str, TensorInfo] = {}
         self._input_names = tuple(i.name for i in self._engine.inputs)
         for info in (*self._engine.inputs, *self._engine.outputs):
@@ -179,7 +183,7 @@ class ICudaEngine(EngineBindings):
         try:
             return self._class(IExecutionContext)(self)
         except (TensorwrightError, MemoryError) as error:
-            say(self._logger, ILogger.ERROR, str(error))
+            self._logger.error(error)
             return None
 
     def create_engine_inspector(self) -> EngineInspector:

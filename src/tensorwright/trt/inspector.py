@@ -14,7 +14,8 @@ from ..plan.records import Launch, LayerInfo, Program, Step, View
 from .context import IExecutionContext
 from .engine import ICudaEngine
 from .enums import LayerInformationFormat, ProfilingVerbosity
-from .foundation import Closed
+from .logger import ILogger, say
+from .recorder import Recorded, Voice
 
 #: How viewers spell element types in descriptions of formats.
 TYPES = {DType.float32: "FP32", DType.float16: "FP16", DType.int8: "Int8", DType.int32: "Int32", DType.bool: "BOOL",
@@ -26,7 +27,7 @@ ROW_MAJOR = {DType.float32: "Row major linear FP32", DType.int32: "Row major lin
 SEPARATOR = "\x1e"
 
 
-class EngineInspector(Closed):
+class EngineInspector(Recorded):
     """What an engine consists of.
 
     How much it tells is decided by IBuilderConfig.profiling_verbosity when the engine is built: nothing, layers as bare
@@ -38,13 +39,14 @@ class EngineInspector(Closed):
     execution_context: IExecutionContext | None = None
 
     def __init__(self, engine: ICudaEngine) -> None:
-        self._engine = engine
+        self._engine, self._logger = engine, Voice(engine._logger)
         self._closed = True
 
     def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
         """One layer, by its number among those of all profiles; empty for a number the engine lacks."""
         found = self._layers()
         if not 0 <= layer_index < len(found):
+            say(self._logger, ILogger.ERROR, f"layer {layer_index} was asked for, the engine has {len(found)}")
             return ""
         layer = found[layer_index]
         return json.dumps(layer, indent=2) if format == LayerInformationFormat.JSON else one_line(layer)

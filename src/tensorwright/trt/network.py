@@ -16,13 +16,14 @@ from .layer import ILayer, Lowering
 from .layers import IConstantLayer
 from .logger import ILogger, say
 from .network_layers import NetworkLayers
+from .recorder import Recorded, Voice
 from .tensor import ITensor, tensors
 
 if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(NetworkLayers):
+class INetworkDefinition(NetworkLayers, Recorded):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
@@ -32,7 +33,7 @@ class INetworkDefinition(NetworkLayers):
     name = "network"
 
     def __init__(self, builder: Builder, flags: int = 0) -> None:
-        self._builder = builder
+        self._builder, self._logger = builder, Voice(builder._logger)
         self._flags = flags
         self._inputs: list[ITensor] = []
         self._constants: list[tuple[ITensor, Any]] = []                  # those of parsed models
@@ -167,7 +168,7 @@ class INetworkDefinition(NetworkLayers):
         return layer
 
     def _error(self, text: str) -> None:
-        say(self._builder.logger, ILogger.ERROR, text)
+        say(self._logger, ILogger.ERROR, text)
 
     def _symbolic(self, tensor: ITensor, shape: Shape) -> tuple[Dim, ...]:
         """-1 becomes a symbol: the dimension's name if it has one, else one made from the input's name and the axis. An

@@ -144,11 +144,11 @@ def test_engine_describes_itself(digits: trt.ICudaEngine) -> None:
 
 
 def test_unknown_tensors_are_answered_and_logged(digits: trt.ICudaEngine) -> None:
-    before = len(digits._logger.lines)  # type: ignore[attr-defined]
+    before = len(digits._logger.logger.lines)  # type: ignore[attr-defined]
     assert digits.get_tensor_mode("nope") is trt.TensorIOMode.NONE
     assert not digits.get_tensor_shape("nope").nbDims >= 0
     assert digits.get_tensor_profile_shape("nope", 0)[0].nbDims == -1
-    assert len(digits._logger.lines) >= before + 3  # type: ignore[attr-defined]
+    assert len(digits._logger.logger.lines) >= before + 3  # type: ignore[attr-defined]
 
 
 def test_results_are_right(digits: trt.ICudaEngine, images: np.ndarray, labels: np.ndarray) -> None:
@@ -171,7 +171,7 @@ def test_two_contexts_with_different_profiles(digits: trt.ICudaEngine, images: n
 
 
 def test_context_refusals_are_false_and_logged(digits: trt.ICudaEngine, images: np.ndarray) -> None:
-    log: Log = digits._logger  # type: ignore[assignment]
+    log: Log = digits._logger.logger  # type: ignore[assignment]
     context = digits.create_execution_context()
     log.lines.clear()
     assert context.infer_shapes() == ["image"] and not context.all_binding_shapes_specified
