@@ -22,7 +22,7 @@ from .enums import (
     TensorIOMode,
     TensorLocation,
 )
-from .foundation import IMPLICIT_BATCH, Closed, Dims, IHostMemory, theirs
+from .foundation import IMPLICIT_BATCH, Dims, IHostMemory, theirs
 from .logger import ILogger, say
 from .recorder import Recorded, Voice
 
