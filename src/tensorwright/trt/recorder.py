@@ -55,11 +55,11 @@ class IErrorRecorder:
 class Voice(ILogger):
     """The logger and the error recorder of one object: what is said to it goes to both."""
 
-    def __init__(self, logger: ILogger, recorder: IErrorRecorder | None = None) -> None:
+    def __init__(self, logger: ILogger) -> None:
+        """logger: the user's, or the voice of the object that makes this one, whose recorder is taken over."""
         super().__init__()
-        if isinstance(logger, Voice):
-            logger, recorder = logger.logger, recorder or logger.recorder
-        self.logger, self.recorder = logger, recorder
+        self.logger: ILogger = logger.logger if isinstance(logger, Voice) else logger
+        self.recorder: IErrorRecorder | None = logger.recorder if isinstance(logger, Voice) else None
 
     def log(self, severity: _Severity, msg: str) -> None:
         """A bare text is an argument that was refused."""
