@@ -19,14 +19,14 @@ __version__ = "0.1.0"
 #: Public name → the module that defines it. All other public names come from `trt`.
 _HOME = {
     "build": ".api", "load": ".api", "Engine": ".runtime", "Context": ".runtime", "Network": ".ir",
-    "BuildOptions": ".builder", "Profile": ".plan.records", "DType": ".dtypes",
+    "BuildOptions": ".builder", "Profile": ".plan.records", "DType": ".dtypes", "custom_op": ".plugins",
     "TensorwrightError": ".errors", "ShapeError": ".errors", "TypeMismatch": ".errors", "ModelError": ".errors",
     "UnsupportedError": ".errors", "BuildError": ".errors", "VerificationError": ".errors", "PlanError": ".errors",
     "InputError": ".errors", "DeviceError": ".errors", "ExportError": ".errors",
 }
 
 #: Submodules that are attributes without being imported first.
-_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "torch", "trt")
+_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "plugins", "torch", "trt")
 
 if TYPE_CHECKING:
     from . import compat as compat
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from . import generations as generations
     from . import onnx as onnx
     from . import onnx_backend as onnx_backend
+    from . import plugins as plugins
     from . import torch as torch
     from . import trt as trt
     from .api import build, load
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     )
     from .ir import Network
     from .plan.records import Profile
+    from .plugins import custom_op
     from .runtime import Context, Engine
     from .trt import *  # noqa: F403
 

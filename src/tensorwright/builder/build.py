@@ -19,8 +19,8 @@ from ..errors import BuildError, VerificationError
 from ..ir import Network
 from ..ir.network_codec import decode_network, encode_network
 from ..kernels.problem import Problem
-from ..ops.registry import REGISTRY
 from ..plan.records import Plan, Profile, Program
+from ..plugins.records import REGISTRY
 from ..targets import CpuSpec
 from . import trace
 from .assemble import Assembly
@@ -28,6 +28,7 @@ from .cache import TimingCache, default_path, generator_version, problem_key
 from .check import check_program
 from .lower import Lowering
 from .options import BuildOptions
+from .plugins import unproven, used_plugins
 from .specialise import fixed_symbols, specialise
 from .tune import Choice, Tuner
 from .verify import Report, tolerance_of
@@ -62,7 +63,7 @@ def _build(network: Network, options: BuildOptions) -> Plan:
     trace.say(trace.REWRITES, lambda: f"{report}\n{optimised}")
     compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance))
     programs = [compiler.program(profile) for profile in profiles]
-    verification = Report()
+    verification = Report(skipped=[unproven(p) for p in used_plugins(optimised)])
     if options.verify:
         for k, profile in enumerate(profiles):
             programs[k] = compiler.verified(network, programs[k], profile, verification, say)
@@ -206,4 +207,6 @@ class Compiler:
         data, constants = encode_network(self.network)
         weights.update({f"network/{n}": a for n, a in constants.items()})
         choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items() if p not in self.tuner.lost}
-        return Plan(name, tuple(programs), json.dumps(data), weights, dict(metadata), choices=choices)
+        needs = used_plugins(self.network)
+        told = {**metadata, "plugins": json.dumps(needs)} if needs else dict(metadata)
+        return Plan(name, tuple(programs), json.dumps(data), weights, told, choices=choices)

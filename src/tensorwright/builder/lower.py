@@ -26,7 +26,6 @@ from ..ops import (
     Gather,
     GatherElements,
     GatherND,
-    Host,
     MatMul,
     Pad,
     Pointwise,
@@ -89,13 +88,8 @@ class Lowering(Placement):
     def lower(self, layer: Layer) -> None:
         values = [v for v in (*layer.inputs, *layer.outputs) if v]
         opaque = [v for v in values if not isinstance(self.network.types[v], TensorType)]
-        if isinstance(layer.op, Host) or opaque:
-            reason = (
-                f"{layer.op.node} has no kernel"
-                if isinstance(layer.op, Host)
-                else (f"the shape of {opaque[0]!r} is only known at run time")
-            )
-            self.host(layer, reason)
+        if layer.op.on_host or opaque:
+            self.host(layer, layer.op.on_host or f"the shape of {opaque[0]!r} is only known at run time")
         elif isinstance(layer.op, (Transpose, Reshape, Slice, Expand)):
             self.view(layer)
         elif isinstance(layer.op, Concat):

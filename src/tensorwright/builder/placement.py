@@ -7,7 +7,7 @@ import numpy as np
 from ..dims import Dim
 from ..dtypes import DType
 from ..ir import Network, TensorType
-from ..ops import Concat, Convolution, Expand, Host, Reshape, Slice, Transpose
+from ..ops import Concat, Convolution, Expand, Reshape, Slice, Transpose
 from .layout import canonical, choose_orders, core
 from .storage import Border, Buffers, Place, sliced
 
@@ -35,7 +35,8 @@ class Placement:
         layer = self.producers.get(name)
         return (
             layer is not None
-            and not isinstance(layer.op, (Transpose, Reshape, Slice, Expand, Host))
+            and not isinstance(layer.op, (Transpose, Reshape, Slice, Expand))
+            and not layer.op.on_host
             and all(isinstance(self.network.types[v], TensorType) for v in (*layer.inputs, *layer.outputs) if v)
         )
 

@@ -48,6 +48,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         checks = verification.get("checks")
         console.say(f"  verified: largest error {error:.1e} of {allowed:.0e} allowed, "
                     f"{checks} comparison{'s' if checks != 1 else ''}")
+        for text in verification.get("skipped", ()):  # type: ignore[attr-defined]
+            console.say(f"  {text}")
     elif skipped := verification.get("skipped"):
         console.say(f"  not verified: {'; '.join(map(str, skipped))}")  # type: ignore[call-overload]
     else:

@@ -184,6 +184,6 @@ def network_of(plan: Plan) -> Any:
     import json
 
     from ..ir.network_codec import decode_network
-    from ..ops.registry import REGISTRY
+    from ..plugins.records import REGISTRY
     constants = {n.removeprefix("network/"): a for n, a in plan.weights.items() if n.startswith("network/")}
     return decode_network(json.loads(plan.network), constants, REGISTRY)

@@ -179,7 +179,7 @@ class GraphImporter:
                 try:
                     nodes = with_attributes(body, proto, defaults_of(schema))
                     results = self.expanded(proto, body.opset_import, nodes, body, inputs, name, frame, node.origin)
-                    if not any(is_host(layer.op) for layer in self.editor.layers[before:]):
+                    if not any(layer.op.on_host for layer in self.editor.layers[before:]):
                         return results, "expanded"
                     reason = "its expansion needs a host step"
                 except TensorwrightError as error:
@@ -269,11 +269,6 @@ def check_version(opsets: Mapping[str, int]) -> None:
     if version > newest:
         raise UnsupportedError(f"the model uses operator set {version}, the newest known is {newest}",
                                try_="update the onnx package, or export with an older operator set")
-
-
-def is_host(op: object) -> bool:
-    from ..ops import Host
-    return isinstance(op, Host)
 
 
 def replace_hint(value: Value, name: str) -> Value:

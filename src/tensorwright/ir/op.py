@@ -48,6 +48,19 @@ class Op:
             flops = flops + t.size
         return Cost(flops, touched)
 
+    @property
+    def on_host(self) -> str:
+        """Why it runs on the host whatever its operands are; "" when kernels may compute it."""
+        return ""
+
+    def ready(self) -> None:
+        """PlanError when what it needs to run, beside its parameters, is not in this process."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether equal inputs give equal outputs: only then is it computed once for all, or while building."""
+        return True
+
     def bind(self, env: Mapping[str, Dim]) -> Op:
         """This operator with symbols in its parameters replaced by env's values."""
         return map_dims(self, lambda d: substitute(d, env)) if self.symbols() else self

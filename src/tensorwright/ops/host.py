@@ -17,6 +17,10 @@ if TYPE_CHECKING:                                # the onnx package is slow to i
     from onnx.reference import ReferenceEvaluator
 
 
+#: ONNX operators whose results differ from run to run.
+RANDOM = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli", b"Dropout")
+
+
 @dataclass(frozen=True)
 class Host(Op):
     """(y0, y1, ...) = what ONNX defines for one node
@@ -33,6 +37,14 @@ class Host(Op):
     model: bytes
     node: str
     types_are_given: ClassVar[bool] = True       # what reads a network must not infer this operator's types again
+
+    @property
+    def on_host(self) -> str:
+        return f"{self.node} has no kernel"
+
+    @property
+    def repeatable(self) -> bool:
+        return not any(r in self.model for r in RANDOM)
 
     def infer(self, *inputs: TensorType | None) -> ValueType | tuple[ValueType, ...]:
         import onnx

@@ -14,8 +14,6 @@ from .report import Report
 REPEATED_LIMIT = 1 << 20
 #: Other folded results stay below this many bytes, or below GROWTH times what they are computed from.
 LIMIT, GROWTH = 1 << 24, 8
-#: ONNX operators whose results differ from run to run.
-RANDOM = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli", b"Dropout")
 
 
 def fold_constants(graph: Graph, report: Report) -> None:
@@ -79,9 +77,10 @@ def _obstacle(graph: Graph, layer: Layer) -> str | None:
     """Why a layer of constants should not be computed now ("": nothing to tell), or None."""
     if layer.op.symbols():
         return ""
+    if not layer.op.repeatable:
+        return "its results differ from run to run"
     if isinstance(layer.op, Host):
-        random = next((r.decode() for r in RANDOM if r in layer.op.model), None)
-        return None if random is None else f"{random} is different in every run"
+        return None
     if not is_static_layer(graph, layer):
         return ""
     before = sum(graph.constants[i].nbytes for i in layer.inputs if i is not None)

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..ir import Layer, TensorType
 from ..ops import Host
-from .constants import RANDOM
 from .graph import Graph
 from .report import Report
 
@@ -38,7 +37,7 @@ def merge_duplicates(graph: Graph, report: Report) -> None:
         if layer.name not in graph.layers:
             continue
         layer = graph.layers[layer.name]
-        if isinstance(layer.op, Host) and any(r in layer.op.model for r in RANDOM):
+        if not layer.op.repeatable:
             continue
         value = repr(getattr(layer.op, "value", None))        # 0.0 == -0.0, yet they differ
         key = (type(layer.op), layer.op, value, layer.inputs, tuple(bool(o) for o in layer.outputs))

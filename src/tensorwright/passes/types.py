@@ -15,7 +15,6 @@ from ..ops import (
     Gather,
     GatherElements,
     GatherND,
-    Host,
     Iota,
     Pad,
     Pointwise,
@@ -45,7 +44,7 @@ def widen_halves(graph: Graph, report: Report) -> None:
     computed: set[str] = set()
     for layer in graph.ordered():
         halves = [v for v in (*layer.inputs, *layer.outputs) if v and _is_half(graph, v)]
-        if not halves or isinstance(layer.op, Host):
+        if not halves or layer.op.on_host:
             continue
         if _moves(layer.op):
             moved = [v for v in layer.inputs if v in halves and v not in graph.constants]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .check import bytes_of
+from .fields import Fields, parse
 from .records import HostStep, LayerInfo, Plan, Program, Step, TensorInfo
 
 
@@ -39,7 +40,7 @@ def as_json(plan: Plan, program: Program, seconds: Sequence[float] | None = None
             "arena_bytes": program.arena_bytes, "weights_bytes": weights_bytes(plan, program),
             "code_bytes": sum(len(k.code) for k in program.kernels), "kernels": len(program.kernels),
             "host_steps": [r for r in rows if r["host"]], "layers": rows,
-            "metadata": dict(plan.metadata), "provenance": dict(plan.provenance),
+            "plugins": plugins(plan), "metadata": dict(plan.metadata), "provenance": dict(plan.provenance),
             "verification": _plain(plan.verification)}
 
 
@@ -56,6 +57,10 @@ def as_text(plan: Plan, program: Program, seconds: Sequence[float] | None = None
     lines += [f"input    {_line(i)}" for i in program.inputs] + [f"output   {_line(o)}" for o in program.outputs]
     lines.append(f"memory   {_size(data['weights_bytes'])} weights, {_size(program.arena_bytes)} arena per context, "
                  f"{_size(data['code_bytes'])} code")
+    for p in data["plugins"]:
+        title = f"{p['namespace']}::{p['name']}" if p["namespace"] else p["name"]
+        install = f", from the package {p['package']}" if p["package"] else ""
+        lines.append(f"plugin   {title}, version {p['version']}{install}")
     if timed:
         lines.append(f"time     {sum(timed) / 1000:.3f} ms in {len(timed)} timed steps, median step "
                      f"{statistics.median(timed):.1f} µs")
@@ -71,6 +76,13 @@ def as_text(plan: Plan, program: Program, seconds: Sequence[float] | None = None
             (r["name"], r["kind"], r["tactic"], _number(r["microseconds"]), _number(r["gflops"]),
              _number(r["gbytes_per_second"]), ", ".join(r["types"]), " ".join(r["origin"]), r["note"]) for r in native])
     return "\n".join(lines)
+
+
+def plugins(plan: Plan) -> list[dict[str, str]]:
+    """Name, version, namespace and package of every plugin that has to be registered for the plan to run."""
+    told = Fields({"plugins": parse(plan.metadata.get("plugins", "[]").encode(), "the list of plugins")}, "metadata")
+    keys = ("name", "version", "namespace", "package")
+    return list(told.each("plugins", lambda f: {key: f.text(key) for key in keys}))
 
 
 def weights_bytes(plan: Plan, program: Program) -> int:

@@ -10,8 +10,9 @@ from ..device import cpu as device
 from ..device import driver
 from ..device.team import default_threads
 from ..errors import PlanError
+from ..ir import Op
 from ..plan.check import check_program
-from ..plan.records import Launch, LayerInfo, Program, TensorInfo
+from ..plan.records import HostStep, Launch, LayerInfo, Program, TensorInfo
 from ..plan.tensors import StoredTensors
 from .memory import address_of, aligned
 
@@ -30,6 +31,12 @@ class Executable:
 
     def __init__(self, program: Program, weights: Mapping[str, np.ndarray], threads: int | None = None) -> None:
         check_program(program, weights)
+        for step in program.steps:
+            if isinstance(step, HostStep) and isinstance(step.op, Op):
+                try:
+                    step.op.ready()
+                except PlanError as error:
+                    raise error.located(step.layer) from None
         self.program = program
         self.threads = max(1, min(program.threads, threads or default_threads()))
         launched = {step.kernel for step in program.steps if isinstance(step, Launch)}

@@ -23,5 +23,5 @@ def load(path: str | os.PathLike[str], strict: bool = False, trust: Iterable[byt
 
 
 def decode_op(data: Any) -> Any:
-    from ..ops.registry import REGISTRY  # importing all operators takes a while; most plans need none
+    from ..plugins.records import REGISTRY  # importing all operators takes a while; most plans need none
     return codec.decode(data, REGISTRY)

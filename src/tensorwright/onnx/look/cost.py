@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from ...dims import Dim
 from ...ir import TensorType, ValueType
-from ...ops import Host
 from ..model import Model
 from .reading import Read, Reading, read
 from .sizes import Shapes, Sizes
@@ -79,7 +78,7 @@ def node_cost(node: Read, types: Mapping[str, ValueType]) -> NodeCost:
         return NodeCost(0, 0, "constant")
     flops: Dim = 0
     moved: Dim = 0
-    host = [layer for layer in node.layers if isinstance(layer.op, Host)]
+    host = [layer for layer in node.layers if layer.op.on_host]
     known = not host
     for layer in node.layers:
         inputs = [None if i is None else types[i] for i in layer.inputs]
@@ -92,7 +91,7 @@ def node_cost(node: Read, types: Mapping[str, ValueType]) -> NodeCost:
     if not isinstance(flops, int) or not isinstance(moved, int):
         return NodeCost(None, None, "unknown", f"it depends on {flops}")
     return NodeCost(flops if known else None, moved, "host step" if host else "compiled",
-                    f"no kernel computes {host[0].op.node}" if host else "")       # type: ignore[attr-defined]
+                    host[0].op.on_host if host else "")
 
 
 def within(node: Read, types: Mapping[str, ValueType]) -> Dim:

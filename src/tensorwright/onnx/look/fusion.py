@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ... import passes
 from ...ir import Layer, Network, Op
-from ...ops import Fused, Host
+from ...ops import Fused
 from ..model import Model
 from .reading import read
 from .sizes import Shapes
@@ -59,7 +59,7 @@ def fusion(model: Model, shapes: Shapes | None = None) -> Fusion:
     for layer, nodes, found in zip(network.layers, named, covered(reading.network, network), strict=True):
         inside = {places[o] for old in found for o in old.origin if o in places}
         places_inside = tuple(sorted(nodes | (inside - known)))
-        layers.append(FusedLayer(name_of(layer.op), places_inside, isinstance(layer.op, Host)))
+        layers.append(FusedLayer(name_of(layer.op), places_inside, bool(layer.op.on_host)))
     unread = {i: n.why_not for i, n in enumerate(reading.nodes) if n.why_not}
     return Fusion(tuple(layers), unread, len(reading.nodes))
 
@@ -90,4 +90,6 @@ def covered(before: Network, after: Network) -> Iterator[list[Layer]]:
 def name_of(op: Op) -> str:
     if isinstance(op, Fused):
         return f"{type(op.core).__name__} + epilogue"
-    return f"{op.node} on the host" if isinstance(op, Host) else type(op).__name__
+    if op.on_host:
+        return f"{getattr(op, 'node', op)} on the host"
+    return type(op).__name__
