@@ -45,7 +45,9 @@ from .layer import ILayer
 from .layers import *  # noqa: F403
 from .logger import ILogger, Logger
 from .network import INetworkDefinition
-from .parser import OnnxParser, ParserError
+from .parser import OnnxParser
+from .parser_error import ParserError
+from .parser_support import NodeIndices, SubGraphCollection, get_nv_onnx_parser_version, shutdown_protobuf_library
 from .recorder import IErrorRecorder
 from .tensor import ITensor
 
@@ -82,12 +84,14 @@ __all__ = [
     "ITensor",
     "ITimingCache",
     "Logger",
+    "NodeIndices",
     "OnnxParser",
     "ParserError",
     "Permutation",
     "Profiler",
     "Runtime",
     "Stream",
+    "SubGraphCollection",
     "Weights",
     "__version__",
     "bfloat16",
@@ -97,12 +101,14 @@ __all__ = [
     "float32",
     "fp4",
     "fp8",
+    "get_nv_onnx_parser_version",
     "init_libnvinfer_plugins",
     "int4",
     "int8",
     "int32",
     "int64",
     "nptype",
+    "shutdown_protobuf_library",
     "uint8",
     "volume",
 ]

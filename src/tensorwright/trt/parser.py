@@ -3,77 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
-from ..errors import InputError, ModelError, ShapeError, TensorwrightError, TypeMismatch, UnsupportedError
+from ..errors import InputError, TensorwrightError, UnsupportedError
+from ..importer.survey import Fault, survey
 from ..ir import Network, OpaqueType, TensorType
-from .enums import ErrorCode, OnnxParserFlag
-from .foundation import Closed
+from .enums import OnnxParserFlag
 from .layer import ILayer
 from .layers import IIdentityLayer
 from .logger import ILogger, say
 from .network import INetworkDefinition
+from .parser_error import ParserError
+from .parser_support import ModelSupport
 from .tensor import ITensor
 
 
-class ParserError:
-    """One thing the parser objected to. All accessors are methods; str() is one line."""
-
-    def __init__(self, error: TensorwrightError) -> None:
-        place = ", ".join(error.at)
-        index = re.search(r"\bnode (\d+)", place)
-        node = re.search(r"(\w+) '([^']*)'", place)
-        self._code = next((code for kind, code in _CODES if isinstance(error, kind)), ErrorCode.INTERNAL_ERROR)
-        facts = ", ".join(f"{name}: {value}" for name, value in error.facts.items())
-        self._desc = f"{error.what} ({facts})" if facts else error.what
-        self._node = int(index[1]) if index else -1
-        self._operator, self._name = (node[1], node[2]) if node else ("", "")
-
-    def code(self) -> ErrorCode:
-        return self._code
-
-    def desc(self) -> str:
-        return self._desc
-
-    def file(self) -> str:
-        return ""
-
-    def line(self) -> int:
-        return 0
-
-    def func(self) -> str:
-        return ""
-
-    def node(self) -> int:
-        """Index of the node in the model's graph; -1 when no node is to blame."""
-        return self._node
-
-    def node_name(self) -> str:
-        return self._name
-
-    def node_operator(self) -> str:
-        return self._operator
-
-    def local_function_stack(self) -> list[str]:
-        return []
-
-    def local_function_stack_size(self) -> int:
-        return 0
-
-    def __str__(self) -> str:
-        where = f"In node {self._node} with name: {self._name} and operator: {self._operator}: "
-        return f"{where if self._node >= 0 else ''}{self._code.name}: {self._desc}"
-
-    __repr__ = __str__
-
-
-_CODES = ((ModelError, ErrorCode.MODEL_DESERIALIZE_FAILED), (UnsupportedError, ErrorCode.UNSUPPORTED_NODE),
-          (ShapeError, ErrorCode.INVALID_NODE), (TypeMismatch, ErrorCode.UNSUPPORTED_NODE_DATATYPE),
-          (InputError, ErrorCode.INVALID_VALUE))
-
-
-class OnnxParser(Closed):
+class OnnxParser(ModelSupport):
     """Fills a network from ONNX. parse and parse_from_file return False after logging what is wrong."""
 
     flags = 1 << int(OnnxParserFlag.NATIVE_INSTANCENORM)
@@ -82,6 +27,7 @@ class OnnxParser(Closed):
         self._network, self._logger = network, logger
         self._errors: list[ParserError] = []
         self._layers: dict[str, list[ILayer]] = {}
+        self._groups, self._config, self._loaded = [], None, None
         self._closed = True
 
     def parse(self, model: Any, path: str | None = None) -> bool:
@@ -91,19 +37,25 @@ class OnnxParser(Closed):
     def parse_from_file(self, model: str) -> bool:
         return self._parse(os.fspath(model), None)
 
-    def _parse(self, model: str | bytes, base: str | None) -> bool:
+    def _parse(self, model: Any, base: Any) -> bool:
+        """model: a path, bytes, or an onnx.ModelProto. base: the folder of external weights."""
         from .. import importer
-        self._errors = []
         try:
             if self._network.has_implicit_batch_dimension:
                 raise UnsupportedError("ONNX models are parsed into networks of explicit batch", try_="builder."
                                        "create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
             fill(self._network, importer.load(model, base_dir=base), self._layers)
         except TensorwrightError as error:
-            self._errors.append(self._class(ParserError)(error))
-            say(self._logger, ILogger.ERROR, str(error))
-            return False
-        return True
+            known = self._network.has_implicit_batch_dimension
+            return self._object(([] if known else survey(model, base).faults) or [Fault(error)])
+        return self._object([])
+
+    def _object(self, faults: list[Fault]) -> bool:
+        """Remember and log what is wrong; whether nothing is."""
+        self._errors = [self._class(ParserError)(fault) for fault in faults]
+        for fault in faults:
+            say(self._logger, ILogger.ERROR, str(fault.error))
+        return not faults
 
     @property
     def num_errors(self) -> int:

@@ -187,7 +187,7 @@ class EngineStat(OrderedChoice):
 
 
 class ErrorCode(Choice):
-    """What kind of error the ONNX parser met."""
+    """What kind of error the ONNX parser met. Prints as the bare name."""
 
     SUCCESS = 0
     INTERNAL_ERROR = 1
@@ -204,6 +204,11 @@ class ErrorCode(Choice):
     UNSUPPORTED_NODE_DYNAMIC = 12
     UNSUPPORTED_NODE_SHAPE = 13
     REFIT_FAILED = 14
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__
 
 
 class ErrorCodeTRT(OrderedChoice):
