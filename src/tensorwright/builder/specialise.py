@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from ..dims import substitute
 from ..ir import Network, NetworkEditor, OpaqueType, TensorType, ValueType
-from ..ops import Host
 from ..plan.records import Profile
 
 
@@ -36,7 +35,7 @@ def specialise(network: Network, values: Mapping[str, int]) -> Network:
     for layer in network.layers:
         op = layer.op.bind(values)
         operands = [None if v is None else editor.types[v] for v in layer.inputs]
-        if isinstance(op, Host) or any(isinstance(t, OpaqueType) for t in operands):
+        if op.types_are_given or any(isinstance(t, OpaqueType) for t in operands):
             types = tuple(bound(network.types[v]) if v else OpaqueType() for v in layer.outputs)
         else:
             inferred = op.infer(*operands)  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def _outputs(layer: Layer, types: Mapping[str, ValueType]) -> dict[str, ValueTyp
         if name and name not in types:
             raise PlanError(f"value {name!r} has no type", at=layer.name)
     operands = [None if name is None else types[name] for name in layer.inputs]
-    if getattr(layer.op, "types_are_given", False) or any(isinstance(t, OpaqueType) for t in operands):
+    if layer.op.types_are_given or any(isinstance(t, OpaqueType) for t in operands):
         return {}
     try:
         inferred = layer.op.infer(*operands)  # type: ignore[arg-type]

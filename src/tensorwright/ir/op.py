@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class Op:
     Parameters are ints, floats, bools, strings, bytes, None, dimensions, DTypes, other frozen dataclasses of the
     package, and tuples of these: so an operator is hashable, prints itself and can be written to a plan.
     """
+
+    types_are_given: ClassVar[bool] = False      # True: outputs' types are given where a layer is added, not inferred
 
     def infer(self, *inputs: TensorType | None) -> ValueType | tuple[ValueType, ...]:
         """Output types from input types (None for an absent optional input). ShapeError or TypeMismatch."""

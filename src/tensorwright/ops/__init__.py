@@ -3,6 +3,7 @@
 from . import expr
 from .attention import Attention
 from .chain import Chain
+from .control import Body, Branch, Loop, Scanned, Stacked, layers_inside
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
 from .fused import Fused
@@ -21,7 +22,8 @@ from .scan import CumProd, CumSum, TopK
 from .scatter import ScatterElements, ScatterND
 from .softmax import Softmax
 
-__all__ = ["ArgReduce", "Attention", "Chain", "Concat", "ConvTranspose", "Convolution", "CumProd", "CumSum", "Expand",
-           "Fill", "Fused", "Gather", "GatherElements", "GatherND", "Host", "Iota", "MatMul", "Normalize", "Pad",
-           "Pointwise", "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "ScatterElements", "ScatterND",
-           "ShapeVector", "Slice", "Softmax", "TopK", "Transpose", "expr", "host_node"]
+__all__ = ["ArgReduce", "Attention", "Body", "Branch", "Chain", "Concat", "ConvTranspose", "Convolution", "CumProd",
+           "CumSum", "Expand", "Fill", "Fused", "Gather", "GatherElements", "GatherND", "Host", "Iota", "Loop",
+           "MatMul", "Normalize", "Pad", "Pointwise", "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "Scanned",
+           "ScatterElements", "ScatterND", "ShapeVector", "Slice", "Softmax", "Stacked", "TopK", "Transpose", "expr",
+           "host_node", "layers_inside"]

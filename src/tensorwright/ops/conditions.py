@@ -37,7 +37,7 @@ def conditions(network: Network, ranges: Mapping[str, tuple[int, int]] | None = 
     found: dict[tuple[str, Dim], Condition] = {}
     for layer in network.layers:
         operands = [None if name is None else network.types[name] for name in layer.inputs]
-        if getattr(layer.op, "types_are_given", False) or any(isinstance(t, OpaqueType) for t in operands):
+        if layer.op.types_are_given or any(isinstance(t, OpaqueType) for t in operands):
             continue
         noted: list[tuple[str, Dim]] = []
         token = ASSUMED.set(noted)

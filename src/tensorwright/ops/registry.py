@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..ir import OpaqueType, TensorType
+from ..ir import Layer, OpaqueType, TensorType
 from .attention import Attention
 from .chain import Chain
+from .control import Body, Branch, Loop, Scanned, Stacked
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
 from .expr import Apply, Const, In
@@ -26,7 +27,7 @@ from .softmax import Softmax
 
 #: name → class: what ir.codec may write and read.
 REGISTRY: dict[str, type] = {cls.__name__: cls for cls in (
-    TensorType, OpaqueType, In, Const, Apply,
-    ArgReduce, Attention, Chain, Concat, Convolution, ConvTranspose, CumProd, CumSum, Expand, Fill, Fused, Gather,
-    GatherElements, GatherND, Host, Iota, MatMul, Normalize, Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize,
-    ScatterElements, ScatterND, ShapeVector, Slice, Softmax, TopK, Transpose)}
+    TensorType, OpaqueType, In, Const, Apply, Layer, Body, Scanned, Stacked,
+    ArgReduce, Attention, Branch, Chain, Concat, Convolution, ConvTranspose, CumProd, CumSum, Expand, Fill, Fused,
+    Gather, GatherElements, GatherND, Host, Iota, Loop, MatMul, Normalize, Pad, Pointwise, Pool, Recurrent, Reduce,
+    Reshape, Resize, ScatterElements, ScatterND, ShapeVector, Slice, Softmax, TopK, Transpose)}

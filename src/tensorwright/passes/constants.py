@@ -79,7 +79,7 @@ def _obstacle(graph: Graph, layer: Layer) -> str | None:
         return ""
     if not layer.op.repeatable:
         return "its results differ from run to run"
-    if isinstance(layer.op, Host):
+    if layer.op.types_are_given:
         return None
     if not is_static_layer(graph, layer):
         return ""

@@ -12,6 +12,13 @@ from . import layers as _layers
 from .builder import Builder
 from .caffe import CaffeParser, IBlobNameToTensor
 from .callbacks import IOutputAllocator, IProfiler, IProgressMonitor, Profiler, Stream
+from .conditionals import (
+    IConditionLayer,
+    IIfConditional,
+    IIfConditionalBoundaryLayer,
+    IIfConditionalInputLayer,
+    IIfConditionalOutputLayer,
+)
 from .config import IBuilderConfig, IOptimizationProfile, ITimingCache
 from .context import IExecutionContext
 from .engine import ICudaEngine, Runtime
@@ -44,6 +51,14 @@ from .inspector import EngineInspector
 from .layer import ILayer
 from .layers import *  # noqa: F403
 from .logger import ILogger, Logger
+from .loops import (
+    IIteratorLayer,
+    ILoop,
+    ILoopBoundaryLayer,
+    ILoopOutputLayer,
+    IRecurrenceLayer,
+    ITripLimitLayer,
+)
 from .network import INetworkDefinition
 from .parser import OnnxParser
 from .parser_error import ParserError
@@ -70,19 +85,30 @@ __all__ = [
     "EngineInspector",
     "IBlobNameToTensor",
     "IBuilderConfig",
+    "IConditionLayer",
     "ICudaEngine",
     "IErrorRecorder",
     "IExecutionContext",
     "IHostMemory",
+    "IIfConditional",
+    "IIfConditionalBoundaryLayer",
+    "IIfConditionalInputLayer",
+    "IIfConditionalOutputLayer",
+    "IIteratorLayer",
     "ILayer",
     "ILogger",
+    "ILoop",
+    "ILoopBoundaryLayer",
+    "ILoopOutputLayer",
     "INetworkDefinition",
     "IOptimizationProfile",
     "IOutputAllocator",
     "IProfiler",
     "IProgressMonitor",
+    "IRecurrenceLayer",
     "ITensor",
     "ITimingCache",
+    "ITripLimitLayer",
     "Logger",
     "NodeIndices",
     "OnnxParser",

@@ -72,6 +72,8 @@ class Lowering:
         self.lead = lead                                  # axes that shapes and axis numbers of scripts leave out
         self.values: dict[int, str] = {}
         self.written: set[int] = set()                    # layers, by id
+        self.members: set[int] | None = None              # layers to write, by id; None: all
+        self.constructs: dict[int, dict[int, str]] = {}   # loops and conditionals → values of their output layers
         self.known: dict[str, Value] = {}                 # values that are known functions of the input shapes
         self.renamed: dict[str, Dim] = {}                 # symbol → its new meaning, for layers of a parsed model
 
@@ -81,8 +83,20 @@ class Lowering:
             raise ShapeError(f"{value!r} is {t}: a layer needs a tensor of known shape")
         return t
 
+    def find(self, tensor: ITensor) -> str | None:
+        """The value of a tensor; None when it could not be inferred."""
+        return self.values.get(id(tensor))
+
     def constant(self, array: np.ndarray, hint: str) -> str:
         return self.editor.constant(array, hint)
+
+    def appended(self, nodes: list[onnx.NodeProto], values: Sequence[str | None], outputs: Sequence[str],
+                 name: str) -> list[str]:
+        """Append the records of ONNX nodes that read x0, x1, ... and write y0, y1, ... under the names given."""
+        operands = {f"x{i}": self.value(v) for i, v in enumerate(values) if v is not None}
+        results = append(self.editor, nodes, operands, {f"y{i}": n for i, n in enumerate(outputs)}, name)
+        self.known.update({str(v.name): v for v in results if v.content is not None})
+        return [str(v.name) for v in results]
 
     def value(self, name: str) -> Value:
         """A value as the importer sees it: with its content, where that is a constant or known from the shapes."""
@@ -148,7 +162,11 @@ class ILayer(Closed):
 
     @property
     def type(self) -> Any:
-        kind = self._kind._layer_type if self._record is None else layer_type(self._record)
+        if self._record is None:
+            kind = self._kind._layer_type
+        else:
+            from .parsed import layer_type
+            kind = layer_type(self._record)
         return self._network._class(LayerType).__members__.get(kind.name, kind)
 
     def _view(self) -> ILayer:
@@ -224,10 +242,7 @@ class ILayer(Closed):
 
     def _write(self, to: Lowering) -> None:
         """Append this layer's records. Raises a TensorwrightError when the operands do not fit."""
-        for tensor in self._inputs:
-            if tensor is not None and id(tensor) not in to.values:
-                raise ShapeError(f"input {tensor.name!r} could not be inferred", at=f"layer {self._name!r}")
-        values = [None if t is None else to.values[id(t)] for t in self._inputs]
+        values = self._operands(to)
         if self._record is not None:
             types = map_dims(self._params.get("types"), lambda d: substitute(d, to.renamed))
             wanted = self._params["wanted"]
@@ -250,6 +265,18 @@ class ILayer(Closed):
             results[i] = str(made)
         to.values.update({id(t): v for t, v in zip(self._outputs, results, strict=True)})
 
+    def _reads(self) -> Sequence[ITensor | None]:
+        """The tensors whose layers must be written before this one."""
+        return self._inputs
+
+    def _operands(self, to: Lowering) -> list[Any]:
+        """The values of the inputs. ShapeError when one could not be inferred."""
+        values = [None if t is None else to.find(t) for t in self._inputs]
+        for tensor, value in zip(self._inputs, values, strict=True):
+            if tensor is not None and value is None:
+                raise ShapeError(f"input {tensor.name!r} could not be inferred", at=f"layer {self._name!r}")
+        return values
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         """The layer as records; returns the names of the output values, the last records named by `_names`."""
         raise NotImplementedError(type(self).__name__)
@@ -261,10 +288,7 @@ class ILayer(Closed):
 
     def _appended(self, to: Lowering, values: list[Any], nodes: list[onnx.NodeProto]) -> list[str]:
         """Append the records of ONNX nodes that read x0, x1, ... and write y0, y1, ..."""
-        operands = {f"x{i}": to.value(v) for i, v in enumerate(values) if v is not None}
-        results = append(to.editor, nodes, operands, {f"y{i}": n for i, n in enumerate(self._names(to))}, self.name)
-        to.known.update({str(v.name): v for v in results if v.content is not None})
-        return [str(v.name) for v in results]
+        return to.appended(nodes, values, self._names(to), self.name)
 
     def _names(self, to: Lowering) -> list[str]:
         """Value names of the outputs: the tensors' own where free, and where no conversion follows."""
@@ -310,26 +334,3 @@ def number(d: Dim, what: str) -> int:
     if not isinstance(d, int):
         raise ShapeError(f"{what} is {d}: it must be known when the network is built")
     return d
-
-
-def layer_type(op: Op) -> LayerType:
-    """The LayerType that says best what an operator of ours does."""
-    if isinstance(op, Pointwise):
-        arity = len(set(_operands(op.expr)))
-        activation = isinstance(op.expr, Apply) and op.expr.fn in ("sigmoid", "tanh", "softplus", "max", "min", "where")
-        return LayerType.ELEMENTWISE if arity > 1 else LayerType.ACTIVATION if activation else LayerType.UNARY
-    kinds = {"Convolution": LayerType.CONVOLUTION, "ConvTranspose": LayerType.DECONVOLUTION,
-             "MatMul": LayerType.MATRIX_MULTIPLY, "Reduce": LayerType.REDUCE, "ArgReduce": LayerType.TOPK,
-             "Pool": LayerType.POOLING, "Softmax": LayerType.SOFTMAX, "Normalize": LayerType.NORMALIZATION,
-             "Transpose": LayerType.SHUFFLE, "Reshape": LayerType.SHUFFLE, "Expand": LayerType.SLICE,
-             "Slice": LayerType.SLICE, "Pad": LayerType.SLICE, "Concat": LayerType.CONCATENATION,
-             "Gather": LayerType.GATHER, "GatherElements": LayerType.GATHER, "GatherND": LayerType.GATHER,
-             "ScatterElements": LayerType.SCATTER, "ScatterND": LayerType.SCATTER, "Resize": LayerType.RESIZE,
-             "TopK": LayerType.TOPK, "CumSum": LayerType.CUMULATIVE, "CumProd": LayerType.CUMULATIVE,
-             "ShapeVector": LayerType.SHAPE, "Iota": LayerType.FILL, "Fill": LayerType.FILL}
-    return kinds.get(type(op).__name__, LayerType.PLUGIN)
-
-
-def _operands(e: Expr) -> tuple[int, ...]:
-    from ..ops.expr import operands
-    return tuple(x.index for x in operands(e))

@@ -11,10 +11,12 @@ from ..ir import Network, TensorType, ValueType
 from ..plan.records import Profile
 from .enums import DataType, NetworkDefinitionCreationFlag
 from .enums.choice import members
+from .flow import NetworkFlow
 from .foundation import BATCH, IMPLICIT_BATCH, Dims, Shape, ours
 from .layer import ILayer, Lowering
 from .layers import IConstantLayer
 from .logger import ILogger, say
+from .nesting import Construct, Nesting
 from .network_layers import NetworkLayers
 from .recorder import Recorded, Voice
 from .tensor import ITensor, tensors
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(NetworkLayers, Recorded):
+class INetworkDefinition(NetworkLayers, NetworkFlow, Recorded):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
@@ -45,6 +47,8 @@ class INetworkDefinition(NetworkLayers, Recorded):
         self._lowering: Lowering | None = None
         self._written = 0
         self._failures: list[TensorwrightError] = []
+        self._constructs: list[Construct] = []            # loops and conditionals
+        self._nesting: Nesting | None = None
         self._closed = True
 
     # ---- what it is made of
@@ -184,7 +188,7 @@ class INetworkDefinition(NetworkLayers, Recorded):
 
     def _lowered(self) -> Lowering:
         """The records of all layers that fit. Those that do not are in `_failures`; their outputs have no value."""
-        if self._lowering is None:
+        if self._lowering is None or (self._constructs and self._written < len(self._layers)):
             lead = int(self.has_implicit_batch_dimension)
             self._lowering, self._written, self._failures = Lowering(self.name, lead), 0, []
             self._lowering.renamed = self._renamed()
@@ -193,9 +197,14 @@ class INetworkDefinition(NetworkLayers, Recorded):
                 self._lowering.values[id(tensor)] = self._lowering.editor.input(tensor.name, tensor._given)
             for tensor, array in self._constants:
                 self._lowering.values[id(tensor)] = self._lowering.constant(array, tensor.name)
+            self._nesting = Nesting(self) if self._constructs else None
+            if self._nesting is not None:
+                self._lowering.members = self._nesting.members(None)
+                self._failures += self._nesting.mixed()
         for layer in self._layers[self._written :]:
             self._written += 1
-            self._write(layer, self._lowering)
+            if self._lowering.members is None or id(layer) in self._lowering.members:
+                self._write(layer, self._lowering)
         return self._lowering
 
     def _write(self, last: ILayer, to: Lowering) -> None:
@@ -204,8 +213,9 @@ class INetworkDefinition(NetworkLayers, Recorded):
         seen: set[int] = set()
         while waiting:
             layer = waiting[-1]
-            before = [t._producer for t in layer._inputs if t is not None and t._producer is not None
-                      and id(t._producer) not in to.written and id(t._producer) not in seen]
+            before = [p for t in layer._reads() if t is not None and (p := t._producer) is not None
+                      and (to.members is None or id(p) in to.members)
+                      and id(p) not in to.written and id(p) not in seen]
             if before and id(layer) not in to.written:
                 seen.update(map(id, before))
                 waiting += before
@@ -235,7 +245,9 @@ class INetworkDefinition(NetworkLayers, Recorded):
         if tensor._given is not None:
             return tensor._given
         lowering = self._lowered()
-        name = lowering.values.get(id(tensor))
+        name = lowering.find(tensor)
+        if name is None and self._nesting is not None:
+            return self._nesting.type_of(tensor)
         return None if name is None else lowering.editor.types[name]
 
     def _finish(self) -> Network:
@@ -245,6 +257,10 @@ class INetworkDefinition(NetworkLayers, Recorded):
             raise self._failures[0]
         if not self._outputs:
             raise BuildError("the network has no outputs", try_="network.mark_output(tensor)")
+        for tensor in self._outputs:
+            if self._nesting is not None and (around := self._nesting.innermost(tensor)) is not None:
+                raise BuildError(f"output {tensor.name!r} is inside {around._label()}",
+                                 try_="values leave a loop or conditional through its output layers only")
         values = [lowering.values[id(t)] for t in self._outputs]
         for tensor, value in zip(self._outputs, values, strict=True):
             if value != tensor.name:

@@ -1,4 +1,4 @@
-"""What the attributes of a layer class say about a layer that came from a parser: read from its operator. Read-only."""
+"""What a layer that came from a parser says of itself, as its operator has it: its type, and its class's attributes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..ir import Op
 from ..ops import Concat, Convolution, ConvTranspose, Gather, MatMul, Pointwise, Pool, Reduce, Softmax
-from ..ops.expr import Apply, Const, Expr, In
+from ..ops.expr import Apply, Const, Expr, In, operands
 from .enums import (
     ActivationType,
     ElementWiseOperation,
     GatherMode,
+    LayerType,
     MatrixOperation,
     PaddingMode,
     PoolingType,
@@ -104,3 +106,21 @@ def pointwise(e: Expr, name: str) -> Any:
             return _BINARY.get(e.fn)
         return UnaryOperation.__members__.get(e.fn.upper())
     return None
+
+
+def layer_type(op: Op) -> LayerType:
+    """The LayerType that says best what an operator of ours does."""
+    if isinstance(op, Pointwise):
+        arity = len(set(x.index for x in operands(op.expr)))
+        activation = isinstance(op.expr, Apply) and op.expr.fn in ("sigmoid", "tanh", "softplus", "max", "min", "where")
+        return LayerType.ELEMENTWISE if arity > 1 else LayerType.ACTIVATION if activation else LayerType.UNARY
+    kinds = {"Convolution": LayerType.CONVOLUTION, "ConvTranspose": LayerType.DECONVOLUTION,
+             "MatMul": LayerType.MATRIX_MULTIPLY, "Reduce": LayerType.REDUCE, "ArgReduce": LayerType.TOPK,
+             "Pool": LayerType.POOLING, "Softmax": LayerType.SOFTMAX, "Normalize": LayerType.NORMALIZATION,
+             "Transpose": LayerType.SHUFFLE, "Reshape": LayerType.SHUFFLE, "Expand": LayerType.SLICE,
+             "Slice": LayerType.SLICE, "Pad": LayerType.SLICE, "Concat": LayerType.CONCATENATION,
+             "Gather": LayerType.GATHER, "GatherElements": LayerType.GATHER, "GatherND": LayerType.GATHER,
+             "ScatterElements": LayerType.SCATTER, "ScatterND": LayerType.SCATTER, "Resize": LayerType.RESIZE,
+             "TopK": LayerType.TOPK, "CumSum": LayerType.CUMULATIVE, "CumProd": LayerType.CUMULATIVE,
+             "ShapeVector": LayerType.SHAPE, "Iota": LayerType.FILL, "Fill": LayerType.FILL}
+    return kinds.get(type(op).__name__, LayerType.PLUGIN)
