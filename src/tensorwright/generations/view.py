@@ -92,6 +92,8 @@ def lacking(kind: type, name: str, generation: str) -> set[str]:
 class Hidden:
     """A name that a class of ours has and this generation does not: AttributeError, but for this package itself."""
 
+    hides_another_generation = True
+
     def __init__(self, name: str, kind: type) -> None:
         self.name, self.kind = name, kind
 

@@ -106,12 +106,14 @@ class IExecutionContext(ContextBindings, Recorded):
         return True
 
     def get_tensor_shape(self, name: str) -> Dims:
-        """Resolved as far as shapes are set; -1 where unknown; invalid for an unknown name."""
+        """Outputs are resolved as far as shapes are set, inputs when they are; -1 where unknown; invalid for an unknown
+        name."""
         shape = self._whole_shape(name)
         return Dims(shape[1:]) if self._engine.has_implicit_batch_dimension and shape.nbDims > 0 else shape
 
     def _whole_shape(self, name: str) -> Dims:
-        """Resolved as far as shapes are set; -1 where unknown; invalid for an unknown name."""
+        """Outputs are resolved as far as shapes are set, inputs when they are; -1 where unknown; invalid for an unknown
+        name."""
         info = self._engine._known(name)
         if info is None:
             return Dims.invalid()
@@ -119,6 +121,8 @@ class IExecutionContext(ContextBindings, Recorded):
             return Dims(self._shapes[name])
         if info.shape is None:
             return Dims.invalid()
+        if name in self._engine._input_names:             # also where others of the same sizes are set
+            return Dims(-1 if isinstance(d, Expr) else d for d in info.shape)
         try:
             env = self._env()
         except InputError as error:

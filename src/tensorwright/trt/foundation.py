@@ -36,6 +36,12 @@ class Closed:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         object.__setattr__(self, name, value)
 
+    def __dir__(self) -> list[str]:
+        """The API's names: what is ours alone, or another generation's, is left out."""
+        found = {n: next((vars(c)[n] for c in type(self).__mro__ if n in vars(c)), None) for n in super().__dir__()}
+        return sorted(n for n, value in found.items() if (not n.startswith("_") or n.startswith("__"))
+                      and not getattr(value, "hides_another_generation", False))
+
     def _class(self, kind: type[T]) -> type[T]:
         """What stands for a class or enumeration in this object's generation."""
         return cast("type[T]", self._generation.get(kind.__name__, kind))

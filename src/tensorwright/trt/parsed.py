@@ -95,12 +95,15 @@ def read(layer: ILayer, name: str) -> Any:
 
 
 def pointwise(e: Expr, name: str) -> Any:
-    """`type` and `op` of a pointwise layer that is one function of its inputs."""
+    """What a pointwise layer that is one function of its inputs says: `op`, or an activation's `type`, without alpha
+    and beta."""
     if not isinstance(e, Apply):
         return None
     if name == "type":
         relu = e.fn == "max" and isinstance(e.args[0], In) and isinstance(e.args[1], Const) and e.args[1].value == 0
         return ActivationType.RELU if relu else _ACTIVATIONS.get(e.fn)
+    if name in ("alpha", "beta"):
+        return None if pointwise(e, "type") is None else 0.0
     if name == "op" and all(isinstance(a, In) for a in e.args):
         if len(e.args) == 2:
             return _BINARY.get(e.fn)

@@ -113,7 +113,10 @@ def test_parsed_layers_tell_their_parameters_after_recasting() -> None:
 def test_parameters_of_parsed_layers_are_neither_invented_nor_changed() -> None:
     layer = recast(parsed(model([helper.make_node("Relu", ["x"], ["y"])], {"x": [4]}, {"y": TensorProto.FLOAT}))[0],
                    trt.IActivationLayer)
+    assert (layer.alpha, layer.beta) == (0.0, 0.0), "Relu has none: TensorRT's default"
+    other = recast(parsed(model([helper.make_node("HardSigmoid", ["x"], ["y"])], {"x": [4]},
+                                {"y": TensorProto.FLOAT}))[0], trt.IActivationLayer)
     with pytest.raises(AttributeError, match="it has no alpha"):
-        _ = layer.alpha
+        _ = other.alpha
     with pytest.raises(AttributeError, match="cannot be changed"):
         layer.type = trt.ActivationType.TANH
