@@ -65,6 +65,7 @@ from .parser_error import ParserError
 from .parser_support import NodeIndices, SubGraphCollection, get_nv_onnx_parser_version, shutdown_protobuf_library
 from .recorder import IErrorRecorder
 from .tensor import ITensor
+from .uff import UffParser
 
 
 def init_libnvinfer_plugins(logger: ILogger | None, namespace: str) -> bool:  # type: ignore[valid-type]
@@ -118,6 +119,7 @@ __all__ = [
     "Runtime",
     "Stream",
     "SubGraphCollection",
+    "UffParser",
     "Weights",
     "__version__",
     "bfloat16",

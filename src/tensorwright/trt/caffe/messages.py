@@ -7,6 +7,7 @@ BVLC Caffe and NVIDIA's fork of it, and those that single-shot detectors added.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 #: Message → fields, `name number type [default]`. A type with * is repeated, with + repeated and packed.
@@ -100,40 +101,50 @@ _SPECIAL = {"prelu_param": "PReLUParameter", "elu_param": "ELUParameter", "lrn_p
 @functools.cache
 def message(name: str) -> Any:
     """The class of a message."""
-    from google.protobuf import descriptor_pool, message_factory
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(_file())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorwright.caffe.{name}"))
-
-
-def _file() -> Any:
-    from google.protobuf import descriptor_pb2
-    file = descriptor_pb2.FileDescriptorProto(name="tensorwright/caffe.proto", package="tensorwright.caffe",
-                                              syntax="proto2")
-    for name, text in ENUMS.items():                      # each in a message of its own: two have a member MAX
-        enum = file.message_type.add(name=name).enum_type.add(name="Value")
-        words = text.split()
-        for member, number in zip(words[::2], words[1::2], strict=True):
-            enum.value.add(name=member, number=int(number))
     layer = "; ".join(f"{f} {n} {_SPECIAL.get(f) or ''.join(w.title() for w in f[:-6].split('_')) + 'Parameter'}"
                       for f, n in PARAMETERS.items())
-    for name, text in TABLE.items():
-        kind = file.message_type.add(name=name)
-        for entry in text.replace("PARAMETERS", layer).split(";"):
-            _field(kind, *entry.split())
-    return file
+    return classes("caffe", {k: v.replace("PARAMETERS", layer) for k, v in TABLE.items()}, ENUMS)[name]
 
 
-def _field(kind: Any, name: str, number: str, type_: str, default: str | None = None) -> None:
+@functools.cache
+def _made(package: str) -> dict[str, Any]:
+    return {}
+
+
+def classes(package: str, table: Mapping[str, str], enums: Mapping[str, str]) -> dict[str, Any]:
+    """The classes of all messages of a table."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    made = _made(package)
+    if not made:
+        file = descriptor_pb2.FileDescriptorProto(name=f"tensorwright/{package}.proto", syntax="proto2",
+                                                  package=f"tensorwright.{package}")
+        for name, text in enums.items():                  # each in a message of its own: two have a member MAX
+            enum = file.message_type.add(name=name).enum_type.add(name="Value")
+            words = text.split()
+            for member, number in zip(words[::2], words[1::2], strict=True):
+                enum.value.add(name=member, number=int(number))
+        for name, text in table.items():
+            kind = file.message_type.add(name=name)
+            for entry in text.split(";"):
+                _field(kind, f".tensorwright.{package}", table, enums, *entry.split())
+        pool = descriptor_pool.DescriptorPool()
+        pool.Add(file)
+        made.update((name, message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}")))
+                    for name in table)
+    return made
+
+
+def _field(kind: Any, package: str, table: Mapping[str, str], enums: Mapping[str, str], name: str, number: str,
+           type_: str, default: str | None = None) -> None:
     from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
     bare = type_.rstrip("*+")
     field = kind.field.add(name=name, number=int(number),
                            label=Field.LABEL_OPTIONAL if bare == type_ else Field.LABEL_REPEATED)
     if type_.endswith("+"):
         field.options.packed = True
-    if bare in TABLE or bare in ENUMS:
-        field.type = Field.TYPE_MESSAGE if bare in TABLE else Field.TYPE_ENUM
-        field.type_name = f".tensorwright.caffe.{bare}" + (".Value" if bare in ENUMS else "")
+    if bare in table or bare in enums:
+        field.type = Field.TYPE_MESSAGE if bare in table else Field.TYPE_ENUM
+        field.type_name = f"{package}.{bare}" + (".Value" if bare in enums else "")
     else:
         field.type = getattr(Field, f"TYPE_{bare.upper()}")
     if default is not None:
