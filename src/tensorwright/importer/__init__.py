@@ -16,12 +16,13 @@ OURS = (AssertionError, AttributeError, ImportError, NameError, NotImplementedEr
 
 
 def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = None,
-         base_dir: str | os.PathLike[str] | None = None) -> Network:
+         base_dir: str | os.PathLike[str] | None = None, plugins_first: bool = False) -> Network:
     """The network of an ONNX model.
 
     model     a path, the bytes of a file, or a ModelProto
     shapes    input name → dimensions: an int fixes a dynamic dimension, None or −1 leaves it, text names its symbol
     base_dir  the folder of external data; by default the folder the model lies in
+    plugins_first   a plugin registered by the name of a standard operator takes its place
 
     ModelError when the model is damaged or inconsistent, InputError when shapes contradicts it, ShapeError and
     TypeMismatch when operands of a node do not fit. Unnamed dynamic dimensions get symbols "<input>_d<axis>"; a
@@ -34,7 +35,7 @@ def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = No
     assert families.COUNT, "no lowering is registered"
     source = load_model(model, base_dir)
     try:
-        return GraphImporter(source).network(shapes or {})
+        return GraphImporter(source, plugins_first).network(shapes or {})
     except TensorwrightError:
         raise
     except Exception as error:              # a model is untrusted: what it makes fail is its own fault

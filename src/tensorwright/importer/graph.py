@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelError, TensorwrightError, UnsupportedError
 from ..ir import Network, NetworkEditor, TensorType
+from ..plugins import expansion, overrides, use
+from ..plugins.op import keywords
 from .expand import schema_of, standard_body, with_attributes
 from .finish import finished
 from .host import captured_names, domains_of, host_step
 from .inputs import Shapes, input_types
 from .layers import LayerWriter
 from .node import Node
+from .plugins import how_to_register, plugin_of
 from .registry import ANY_TYPE, LOWERINGS, SHAPE_RULES
 from .source import ModelSource
 from .unroll import control_flow
@@ -62,10 +65,13 @@ class Ways:
 
 
 class GraphImporter:
-    """Reads one model into a network."""
+    """Reads one model into a network.
 
-    def __init__(self, source: ModelSource) -> None:
-        self.source, self.proto = source, source.proto
+    plugins_first   nodes of standard operators, too, are computed by the plugin of their name where there is one
+    """
+
+    def __init__(self, source: ModelSource, plugins_first: bool = False) -> None:
+        self.source, self.proto, self.plugins_first = source, source.proto, plugins_first
         self.editor = NetworkEditor(self.proto.graph.name or "network")
         self.writer = LayerWriter(self.editor, source)
         self.functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in self.proto.functions}
@@ -155,10 +161,13 @@ class GraphImporter:
             return self.expanded(proto, function.opset_import, with_attributes(function, proto, {}), function, inputs,
                                  name, frame), "expanded"
         schema = schema_of(proto.op_type, opset, "" if standard else proto.domain)
+        if schema is None or self.plugins_first or overrides(proto.op_type):
+            if (custom := self.plugin(proto, inputs, opset, name, frame)) is not None:
+                return custom
         if schema is None:
             kind = ModelError if standard else UnsupportedError
             raise kind(f"operator {proto.op_type} is not in version {opset} of domain {proto.domain or 'ai.onnx'!r}",
-                       try_=None if standard else "add the operator to the model as a function")
+                       try_=how_to_register(proto.op_type, "" if standard else proto.domain))
         node = Node(proto, inputs, opset=opset, since=schema.since_version, name=name, writer=self.writer,
                     origin=frame.origin or f"{proto.op_type} {name!r}")
         reason = "no kernel or expansion computes it"
@@ -185,6 +194,22 @@ class GraphImporter:
                 except TensorwrightError as error:
                     reason = f"its expansion does not fit: {error.what}"
         return self.host(node, frame, reason)
+
+    def plugin(self, proto: onnx.NodeProto, inputs: Sequence[Value | None], opset: int, name: str, frame: Frame,
+               ) -> tuple[tuple[Value | None, ...], str] | None:
+        """The outputs of a node that a registered plugin computes: its expression's layers, or a host step."""
+        if (found := plugin_of(proto, self.source)) is None:
+            return None
+        definition, given = found
+        origin = frame.origin or f"{proto.op_type} {name!r}"
+        types = tuple(None if v is None else v.type for v in inputs)
+        if definition.expand is not None:
+            body = expansion(definition, keywords(definition, given), types)
+            return self.expanded(proto, body.opset_import, body.node, body, inputs, name, frame, origin), "expanded"
+        op = use(definition, given, types, count=len(proto.output))
+        made = op.infer(*types)
+        self.ways.reasons[origin] = op.on_host
+        return self.writer.add_host(op, inputs, made if isinstance(made, tuple) else (made,), name, origin), "host"
 
     def unique(self, name: str) -> str:
         result, n = name, 1

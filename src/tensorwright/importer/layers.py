@@ -127,7 +127,7 @@ class LayerWriter:
             return None
         return tuple(Value(TensorType(y.shape, DType.of(y)), array=y) for y in results)
 
-    def add_host(self, op: Host, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
+    def add_host(self, op: Op, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
                  ) -> tuple[Value, ...]:
         """Append a host step, which takes any value."""
         made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=self._title(name),

@@ -24,7 +24,6 @@ from ..importer.layers import LayerWriter
 from ..importer.source import ModelSource
 from ..importer.values import SMALL, Decline, Value
 from ..ir import Layer, Op, OpaqueType, TensorType, ValueType
-from ..ops import Host
 from .model import Model, subgraphs
 from .rewire import inside
 from .storage import reason
@@ -48,7 +47,7 @@ class Sketch(LayerWriter):
         inferred = op.infer(*[None if v is None else v.tensor for v in inputs])
         return tuple(Value(t, UNWRITTEN) for t in (inferred if isinstance(inferred, tuple) else (inferred,)))
 
-    def add_host(self, op: Host, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
+    def add_host(self, op: Op, inputs: Sequence[Value | None], types: Sequence[ValueType], name: str, origin: str
                  ) -> tuple[Value, ...]:
         self.editor.layers.append(Layer(op, (), (), name))         # the importer looks there for host steps
         return tuple(Value(t, UNWRITTEN) for t in types)

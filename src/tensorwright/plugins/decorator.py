@@ -18,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def custom_op(name: str, *, shape: Callable[..., Any] | None = None, dtype: Any = None, version: str = "1",
               package: str = "", attributes: Mapping[str, Attribute] | None = None, pure: bool = True,
-              overrides: bool = False, replace: bool = False) -> Callable[[Function], Function]:
+              overrides: bool = False, replace: bool = False, expand: bool = False) -> Callable[[Function], Function]:
     """A decorator that makes a plugin of a NumPy function.
 
         @tensorwright.custom_op("acme::swish", package="acme-ops")
@@ -35,12 +35,18 @@ def custom_op(name: str, *, shape: Callable[..., Any] | None = None, dtype: Any 
     dtype       of the output, or a tuple with one per output; None: as the first input
     version, package, pure, overrides    see `Definition`
     attributes  further ones, or arrays: {"table": Attribute("array")}; they are keywords of the function
+    expand      the function is an expression of standard operators (see `graph.py`): it is compiled and fused like
+                them. Its shapes follow from the operators, so it takes no rules for them
     replace     take the place of a plugin of this name and version
     """
     def make(function: Function) -> Function:
         declared, inputs, _ = signature(function, attributes or {})
-        definition = Definition(name, function, shape_rule(shape, dtype), declared, version, package=package,
-                                inputs=inputs, pure=pure, overrides=overrides)
+        if expand and not (shape is dtype is None and pure):
+            raise InputError(f"plugin {name} is an expression: shape, dtype and pure follow from its operators",
+                             try_="leave them out")
+        definition = Definition(name, None if expand else function, shape_rule(shape, dtype), declared, version,
+                                package=package, inputs=inputs, expand=function if expand else None, pure=pure,
+                                overrides=overrides)
         function.definition = register(definition, replace=replace)  # type: ignore[attr-defined]
         return function
     return make

@@ -72,8 +72,8 @@ class Definition:
     namespace    in which the name is looked up
     package      what to install where the plugin is missing: saved in plans
     inputs       fewest and most inputs; None: any number
-    expand       expand(graph, *tensors, **attributes) → tensors: the plugin as a graph of standard operators, which is
-                 lowered and fused like them. Then no plugin is needed to run (see `graph.py`)
+    expand       expand(*tensors, **attributes) → tensors: the plugin as an expression of standard operators (see
+                 `graph.py`). Models that use it are lowered and fused like those operators, and run without a plugin
     load         load(bytes) → anything; where given, compute and infer get the result of it as keyword `state`. Called
                  once per distinct state, attributes and version
     pure         equal inputs give equal outputs. Only then are calls merged, or computed while building

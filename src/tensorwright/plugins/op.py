@@ -95,13 +95,16 @@ class Plugin(Op):
         except Exception as error:
             raise InputError(f"plugin {self.title} failed: {type(error).__name__}: {error}") from error
         found = tuple(results) if isinstance(results, (tuple, list)) else (results,)
-        if len(found) != self.count:
-            raise ShapeError(f"plugin {self.title} gave {len(found)} results, its shape rule has {self.count} outputs")
         types = tuple(None if x is None else concrete(x) for x in inputs)
         if not any(isinstance(t, OpaqueType) for t in types):
             declared = _declared(definition, self, types)
+            if len(found) != len(declared):
+                raise ShapeError(f"plugin {self.title} gave {len(found)} results, its shape rule has {len(declared)}")
             found = tuple(fitted(y, t, f"output {i} of plugin {self.title}")
                           for i, (y, t) in enumerate(zip(found, declared, strict=True)))
+        if len(found) < self.count:
+            raise ShapeError(f"plugin {self.title} gave {len(found)} results, {self.count} are used")
+        found = found[: self.count]
         return found[0] if len(found) == 1 else found
 
     def declared(self, types: tuple[ValueType | None, ...]) -> tuple[Declared, ...]:
@@ -128,6 +131,9 @@ def use(definition: Definition, attributes: Mapping[str, Any] | None = None, typ
     count   outputs, where types do not tell because one is opaque; else the shape rule tells
     InputError for attributes that the plugin does not have or that have another type; ShapeError from its shape rule.
     """
+    if definition.compute is None:
+        raise InputError(f"plugin {definition.title} is an expression of standard operators, not a layer of its own",
+                         try_="use it in an ONNX model: its operators are compiled there")
     values = checked(definition.attributes, attributes or {}, definition.title)
     op = Plugin(definition.name, definition.version, definition.namespace, definition.package, values, state)
     definition.check_inputs(len(types))
@@ -136,10 +142,15 @@ def use(definition: Definition, attributes: Mapping[str, Any] | None = None, typ
     return Plugin(op.name, op.version, op.namespace, op.package, values, state, 1 if count is None else count)
 
 
+def keywords(definition: Definition, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes given, checked and completed, as the plugin's functions take them."""
+    return {name: plain(x) for name, x in checked(definition.attributes, given, definition.title)}
+
+
 @lru_cache(maxsize=256)
 def arguments(definition: Definition, op: Plugin) -> Mapping[str, Any]:
     """Keywords of the plugin's functions: its attributes, and its state where it has one."""
-    given = {name: plain(x) for name, x in checked(definition.attributes, dict(op.attributes), definition.title)}
+    given = keywords(definition, dict(op.attributes))
     return given if definition.load is None else {**given, "state": definition.load(op.state)}
 
 

@@ -78,6 +78,12 @@ def require(name: str, version: str, namespace: str = "", package: str = "") -> 
                     try_=f"{install}import the module that registers it, before the plan is loaded")
 
 
+def overrides(name: str) -> bool:
+    """Whether a plugin registered so far wants to take the place of the standard operator of this name."""
+    with _lock:
+        return any(d.overrides for d in _table.get(("", name), {}).values())
+
+
 def every() -> list[Definition]:
     """All registered plugins, our own included, by namespace and name."""
     with _lock:

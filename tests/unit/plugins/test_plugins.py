@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -24,16 +23,6 @@ from tensorwright.runtime import Engine, store
 
 N = symbol("N")
 QUICK = {"tune_budget": 0.0, "timing_cache": False, "threads": 1}
-
-
-@pytest.fixture(autouse=True)
-def own_registry() -> Iterator[None]:
-    """What a test registers is gone after it."""
-    before = set(plugins.every())
-    yield
-    for definition in plugins.every():
-        if definition not in before:
-            plugins.unregister(definition)
 
 
 def swish() -> Definition:
