@@ -135,3 +135,24 @@ def test_driver(packages: Any) -> None:
     assert d.cuCtxPushCurrent(primary) == (0,) and d.cuCtxGetDevice() == (0, 0)
     assert d.cuDevicePrimaryCtxRelease(0) == (0,) and d.cuDevicePrimaryCtxRelease(0)[0] != 0
     assert d.cuGetErrorName(201) == (0, b"CUDA_ERROR_INVALID_CONTEXT")
+
+
+def test_the_run_time_compiler_says_that_it_does_not_compile(packages: Any) -> None:
+    from cuda import nvrtc as old
+    from cuda.bindings import nvrtc
+    R = nvrtc.nvrtcResult
+    assert old.nvrtcResult is R and nvrtc.nvrtcVersion()[0] == R.NVRTC_SUCCESS
+    error, program = nvrtc.nvrtcCreateProgram(b"__global__ void f() {}", b"f.cu", 0, [], [])
+    assert error == R.NVRTC_SUCCESS and nvrtc.nvrtcGetProgramLogSize(program)[1] == 1
+    error, = nvrtc.nvrtcCompileProgram(program, 1, [b"--gpu-architecture=compute_86"])
+    assert error == R.NVRTC_ERROR_COMPILATION and nvrtc.nvrtcGetErrorString(error)[1] == b"NVRTC_ERROR_COMPILATION"
+    error, size = nvrtc.nvrtcGetProgramLogSize(program)
+    log = b" " * size
+    assert nvrtc.nvrtcGetProgramLog(program, log) == (R.NVRTC_SUCCESS,) and b"with NumPy" in log
+    again = bytearray(size)
+    assert nvrtc.nvrtcGetProgramLog(program, again) == (R.NVRTC_SUCCESS,) and bytes(again) == log
+    assert nvrtc.nvrtcGetPTXSize(program)[0] == R.NVRTC_ERROR_INVALID_PROGRAM
+    assert nvrtc.nvrtcGetCUBIN(program, log)[0] == R.NVRTC_ERROR_INVALID_PROGRAM
+    assert nvrtc.nvrtcDestroyProgram(program) == (R.NVRTC_SUCCESS,)
+    assert nvrtc.nvrtcCompileProgram(None, 0, [])[0] == R.NVRTC_ERROR_INVALID_PROGRAM
+    assert nvrtc.nvrtcCreateProgram("text", b"", 0, [], [])[0] == R.NVRTC_ERROR_INVALID_INPUT
