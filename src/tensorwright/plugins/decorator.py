@@ -31,7 +31,8 @@ def custom_op(name: str, *, shape: Callable[..., Any] | None = None, dtype: Any 
     name        of the plugin, with its namespace: "acme::swish"
     shape       shape(*inputs, **attributes): the dimensions of the output, from inputs that have `shape` and `dtype`; a
                 list of such tuples when there are several outputs. Dimensions may be symbolic: compute with them.
-                None or UpTo(bound) where the data decide. Default: as the first input
+                None or UpTo(bound) where the data decide. It gets the attributes it has parameters for.
+                Default: as the first input
     dtype       of the output, or a tuple with one per output; None: as the first input
     version, package, pure, overrides    see `Definition`
     attributes  further ones, or arrays: {"table": Attribute("array")}; they are keywords of the function
@@ -87,11 +88,14 @@ def shape_rule(shape: Callable[..., Any] | None, dtype: Any) -> Callable[..., An
     except TypeError as error:
         raise InputError(f"no element type is {dtype!r}", types=", ".join(map(str, DType))) from error
 
+    named = _accepted(shape)
+
     def infer(*types: ValueType | None, **attributes: Any) -> tuple[Declared, ...]:
         first = next((t for t in types if isinstance(t, TensorType)), None)
         if shape is None and first is None:
             raise ShapeError("it has no first input whose shape its output could have")
-        result = first.shape if shape is None and first is not None else shape(*types, **attributes)  # type: ignore
+        result = first.shape if shape is None and first is not None else shape(  # type: ignore
+            *types, **(attributes if named is None else {k: v for k, v in attributes.items() if k in named}))
         outputs = list(result) if _several(result) else [result]
         kinds = wanted if isinstance(wanted, list) else [wanted or (first.dtype if first else None)] * len(outputs)
         if len(kinds) != len(outputs):
@@ -99,6 +103,14 @@ def shape_rule(shape: Callable[..., Any] | None, dtype: Any) -> Callable[..., An
         return tuple(x if isinstance(x, (TensorType, OpaqueType, Output)) else _tensor(x, t)
                      for x, t in zip(outputs, kinds, strict=True))
     return infer
+
+
+def _accepted(rule: Callable[..., Any] | None) -> set[str] | None:
+    """Names of the attributes that a rule takes; None: all of them."""
+    if rule is None:
+        return None
+    parameters = inspect.signature(rule).parameters.values()
+    return None if any(p.kind is p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
 
 
 def _several(result: Any) -> bool:
