@@ -18,8 +18,10 @@ from ..device.team import default_threads
 from ..errors import BuildError, VerificationError
 from ..ir import Network
 from ..ir.network_codec import decode_network, encode_network
+from ..ir.refittable import closed, opened
 from ..kernels.problem import Problem
 from ..plan.records import Plan, Profile, Program
+from ..plan.refit import NETWORK, Hollow, digest_of
 from ..plugins.records import REGISTRY
 from ..targets import CpuSpec
 from . import trace
@@ -58,10 +60,11 @@ def _build(network: Network, options: BuildOptions) -> Plan:
     say = options.progress or (lambda phase, fraction, eta: None)
     profiles = check_profiles(network, options.profiles)
     say("passes", 0.0, None)
-    optimised, report = passes.run(network)
+    network = closed(network)
+    optimised, report = rewritten(network, options)
     say("passes", 1.0, 0.0)
     trace.say(trace.REWRITES, lambda: f"{report}\n{optimised}")
-    compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance))
+    compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance), network if options.refit else None)
     programs = [compiler.program(profile) for profile in profiles]
     verification = Report(skipped=[unproven(p) for p in used_plugins(optimised)])
     if options.verify:
@@ -84,19 +87,35 @@ def _build(network: Network, options: BuildOptions) -> Plan:
     return replace(plan, provenance=provenance, verification=verification.to_json() if options.verify else {"ok": None})
 
 
+def rewritten(network: Network, options: BuildOptions) -> tuple[Network, passes.Report]:
+    """The network after all passes, which do not look at weights that may be replaced by any others."""
+    if not options.refit or options.identical:
+        return passes.run(network)
+    optimised, report = passes.run(opened(network, [w.constant for w in options.refit]))
+    return closed(optimised), report
+
+
 def rebuild(plan: Plan, options: BuildOptions | None = None) -> Plan:
     """The same engine for this machine: kernels are chosen and compiled anew, from the network in the plan.
 
     The result is verified against the plan's own network, unless options say otherwise.
     """
     options = options or BuildOptions()
-    constants = {
-        name.removeprefix("network/"): array for name, array in plan.weights.items() if name.startswith("network/")
-    }
-    network = decode_network(json.loads(plan.network), constants, REGISTRY)
-    options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name)
+    if isinstance(plan.weights, Hollow):
+        raise BuildError("the plan was written without weights, and cannot be compiled for another machine", at=plan.name,
+                         try_="build it from the model on this machine")
+    network = network_of(plan)
+    identical = any(w.digest for w in plan.refit)
+    options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name, refit=plan.refit,
+                      identical=identical)
     fresh = build(network, options)
     return replace(fresh, metadata={**fresh.metadata, **plan.metadata})
+
+
+def network_of(plan: Plan, instead: Mapping[str, np.ndarray] | None = None) -> Network:
+    """The network in a plan, with other content for some of its constants."""
+    constants = {n.removeprefix(NETWORK): a for n, a in plan.weights.items() if n.startswith(NETWORK)}
+    return decode_network(json.loads(plan.network), {**constants, **(instead or {})}, REGISTRY)
 
 
 def check_profiles(network: Network, profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
@@ -119,10 +138,14 @@ def check_profiles(network: Network, profiles: tuple[Profile, ...]) -> tuple[Pro
 
 
 class Compiler:
-    """Lowers and tunes one optimised network, for each of its profiles; collects the constants all programs name."""
+    """Lowers and tunes one optimised network, for each of its profiles; collects the constants all programs name.
 
-    def __init__(self, network: Network, options: BuildOptions, tolerance: float) -> None:
-        self.network, self.options, self.tolerance = network, options, tolerance
+    source    the network that plans keep: default `network`
+    """
+
+    def __init__(self, network: Network, options: BuildOptions, tolerance: float, source: Network | None = None
+                 ) -> None:
+        self.network, self.options, self.tolerance, self.source = network, options, tolerance, source or network
         self.cpu: CpuSpec = device.describe()
         self.threads = options.threads or default_threads()
         given = options.timing_cache
@@ -204,9 +227,12 @@ class Compiler:
     def plan(self, programs: list[Program], name: str, metadata: Mapping[str, str]) -> Plan:
         needed = {b.name for p in programs for b in p.buffers if b.kind == "constant"}
         weights = {n: a for n, a in self.weights.items() if n in needed}
-        data, constants = encode_network(self.network)
-        weights.update({f"network/{n}": a for n, a in constants.items()})
+        data, constants = encode_network(self.source)
+        weights.update({NETWORK + n: a for n, a in constants.items()})
         choices = {problem_key(p): repr(c.tactic) for p, c in self.tuner.chosen.items() if p not in self.tuner.lost}
         needs = used_plugins(self.network)
         told = {**metadata, "plugins": json.dumps(needs)} if needs else dict(metadata)
-        return Plan(name, tuple(programs), json.dumps(data), weights, told, choices=choices)
+        refit = self.options.refit
+        if self.options.identical:
+            refit = tuple(replace(w, digest=digest_of(constants[w.constant])) for w in refit)
+        return Plan(name, tuple(programs), json.dumps(data), weights, told, choices=choices, refit=refit)

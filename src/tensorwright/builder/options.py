@@ -10,6 +10,7 @@ from pathlib import Path
 from ..device.team import check_threads
 from ..errors import InputError
 from ..plan.records import Profile
+from ..plan.refit import WeightInfo
 
 #: called with (phase, fraction of the phase done 0..1, seconds the phase will still take or None)
 Progress = Callable[[str, float, "float | None"], None]
@@ -30,6 +31,8 @@ class BuildOptions:
     seed           of the random inputs used in timing and verification
     feeds          input name → array, used by verification (at its own shapes) in addition to random inputs
     name           of the plan; None: the network's
+    refit          constants of the network that can be replaced later
+    identical      only by the same content: the build may look at it
     """
 
     profiles: tuple[Profile, ...] = ()
@@ -43,6 +46,8 @@ class BuildOptions:
     seed: int = 0
     feeds: Mapping[str, object] | None = None
     name: str | None = None
+    refit: tuple[WeightInfo, ...] = ()
+    identical: bool = False
 
     def __post_init__(self) -> None:
         """InputError for numbers that no build can keep to."""

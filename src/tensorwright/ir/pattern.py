@@ -17,6 +17,7 @@ from ..dims import Dim
 from ..dtypes import DType
 from .network import Layer
 from .op import Op
+from .refittable import Refittable
 from .types import TensorType, ValueType
 
 
@@ -64,9 +65,10 @@ class Value:
 
     @property
     def scalar(self) -> float | int | bool | None:
-        """The content of a constant of one element."""
+        """The content of a constant of one element; None for one that may be refitted."""
         array = self.array
-        return array.item() if array is not None and array.size == 1 and array.dtype.kind in "fiub" else None
+        known = array is not None and array.size == 1 and not isinstance(array, Refittable)
+        return array.item() if array is not None and known and array.dtype.kind in "fiub" else None
 
     @property
     def readers(self) -> int:

@@ -8,6 +8,7 @@ from typing import Union
 import numpy as np
 
 from ..ir.pattern import Operand, Refusal, Term, Value, const, maybe, node, some, term
+from ..ir.refittable import Refittable, surely
 from ..ops import Convolution, ConvTranspose, MatMul, Pointwise
 from ..ops.expr import FUNCTIONS, Apply, Const, Expr, In
 from .rewrite import Rewrite, rewrite
@@ -53,7 +54,7 @@ def affine_parts(e: Expr, x: int, constants: Sequence[np.ndarray | None]) -> dic
 def _combine(n: Apply, parts: list[Affine]) -> Affine | None:
     with np.errstate(all="ignore"):
         if all(a is None for a, _ in parts):
-            return None, np.asarray(FUNCTIONS[n.fn][1](*(b for _, b in parts)), np.float64)
+            return None, np.asanyarray(FUNCTIONS[n.fn][1](*(b for _, b in parts)), np.float64)
         if n.fn == "neg":
             (a, b), = parts
             assert a is not None
@@ -64,7 +65,7 @@ def _combine(n: Apply, parts: list[Affine]) -> Affine | None:
         if n.fn in ("add", "sub"):
             sign = 1 if n.fn == "add" else -1
             slope = (0 if a is None else a) + sign * (0 if c is None else c)
-            return np.asarray(slope, np.float64), b + sign * d
+            return np.asanyarray(slope, np.float64), b + sign * d
         if n.fn == "mul" and (a is None or c is None):
             return (a * d, b * d) if a is not None else (c * b, d * b)  # type: ignore[operator]
         if n.fn == "div" and c is None and a is not None:
@@ -106,7 +107,7 @@ def replaced(e: Expr, old: Expr, new: Expr) -> Expr:
 
 def per_channel(v: np.ndarray, rank: int, axis: int, channels: int) -> np.ndarray | None:
     """v as a vector of `channels` numbers, when it varies along one axis of a tensor of this rank at most."""
-    v = np.asarray(v)
+    v = np.asanyarray(v)
     shape = (1,) * (rank - v.ndim) + v.shape
     if len(shape) > rank or any(d != 1 for i, d in enumerate(shape) if i != axis) or shape[axis] not in (1, channels):
         return None
@@ -117,6 +118,8 @@ def rounded(v: np.ndarray, like: np.ndarray) -> np.ndarray | None:
     """float64 results in the type of `like`; None when they do not fit although they are numbers."""
     with np.errstate(over="ignore"):
         y = v.astype(like.dtype)
+    if isinstance(y, Refittable) or isinstance(like, Refittable):
+        return y
     return None if np.isfinite(like).all() and not np.isfinite(y).all() else y
 
 
@@ -150,7 +153,7 @@ def _fold(e: Value, core: Value, w: Value, b: Value | None) -> Term | Refusal | 
         return None
     slope, offset = found[id(part)]
     assert slope is not None
-    if is_matmul and np.all(slope == 1):
+    if is_matmul and surely(slope == 1):
         return None                              # a matrix product has no bias: the shift becomes its epilogue
     if core.readers > 1:
         return Refusal(f"the result of {core.layer.name} has another reader")  # type: ignore[union-attr]
@@ -158,9 +161,9 @@ def _fold(e: Value, core: Value, w: Value, b: Value | None) -> Term | Refusal | 
     a, t = per_channel(slope, core.rank, axis, channels), per_channel(offset, core.rank, axis, channels)
     if a is None or t is None or core.shape != e.shape:
         return Refusal("scale or shift is not one number per output channel")
-    if np.any(a != 1) and (refusal := shared(w)):
+    if not surely(a == 1) and (refusal := shared(w)):
         return refusal
-    new_w: Operand = w if np.all(a == 1) else rounded(_scaled(core.op, w.array, a), w.array)
+    new_w: Operand = w if surely(a == 1) else rounded(_scaled(core.op, w.array, a), w.array)
     old_b = np.zeros(channels) if b is None or b.array is None else b.array
     new_b = rounded(old_b * a + t, np.zeros(1, w.array.dtype))
     if new_w is None or new_b is None:
@@ -172,7 +175,7 @@ def _fold(e: Value, core: Value, w: Value, b: Value | None) -> Term | Refusal | 
         return folded if rest is None else _around(e, rest, x, folded)
     folded = term(core.op, source, new_w, type=core.type)
     shift: Expr = In(x, core.dtype)
-    if np.any(t != 0):
+    if not surely(t == 0):
         rest = replaced(e.op.expr, part, Apply("add", (shift, In(len(e.inputs), core.dtype)), core.dtype))
         return _around(e, rest, x, folded, new_b)
     return folded if part is e.op.expr else _around(e, replaced(e.op.expr, part, shift), x, folded)
@@ -216,7 +219,7 @@ def fold_affine_before_convolution(conv: Value, e: Value, w: Value, b: Value | N
     k, t = per_channel(slope, e.rank, 1, channels), per_channel(offset, e.rank, 1, channels)
     if k is None or t is None or x.shape != e.shape:
         return Refusal("scale or shift is not one number per input channel")
-    if np.any(t != 0) and any(p != (0, 0) for p in conv.op.pads):
+    if not surely(t == 0) and any(p != (0, 0) for p in conv.op.pads):
         return Refusal("the convolution pads with zeros, which the shift would not reach")
     if refusal := shared(w):
         return refusal
@@ -228,7 +231,7 @@ def fold_affine_before_convolution(conv: Value, e: Value, w: Value, b: Value | N
     new_b = rounded(bias + (0 if b is None or b.array is None else b.array), np.zeros(1, w.array.dtype))
     if new_w is None or new_b is None:
         return Refusal("the product of weights and scale overflows")
-    return term(conv.op, x, new_w, b if b is None and not np.any(t) else new_b)
+    return term(conv.op, x, new_w, b if b is None and surely(t == 0) else new_b)
 
 
 AFFINE: tuple[Rewrite, ...] = (fold_affine_into_convolution, fold_scale_into_matmul, fold_affine_before_convolution)

@@ -10,6 +10,7 @@ from ..dims import Dim
 from ..dtypes import DType
 from ..ir import TensorType
 from ..ir.pattern import Operand, Refusal, Term, Value, node, term
+from ..ir.refittable import surely
 from ..ops import Attention, Iota, MatMul, Pointwise, Reshape, Softmax, Transpose
 from ..ops.expr import Apply, Const, Expr, In
 from .graph import Graph
@@ -184,13 +185,13 @@ def _is_causal(mask: Operand) -> bool:
     array = mask.array if isinstance(mask, Value) else mask
     if not isinstance(array, np.ndarray) or array.ndim < 2 or any(d != 1 for d in array.shape[:-2]):
         return False
-    square = np.asarray(array).reshape(array.shape[-2], array.shape[-1])
+    square = array.reshape(array.shape[-2], array.shape[-1])
     if square.shape[0] != square.shape[1] or square.shape[0] < 2:
         return False
     past = np.tri(square.shape[0]) > 0
     if square.dtype == bool:
-        return bool(np.all(square == past))
-    return bool(np.all(np.where(past, square == 0, square <= HIDDEN)))
+        return surely(square == past)
+    return surely(np.where(past, square == 0, square <= HIDDEN))
 
 
 def _is_causal_rule(leaves: Leaves, found: Scores, shape: tuple[Dim, ...]) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..dtypes import DType
 from ..ir import Layer, TensorType
+from ..ir.refittable import plain
 from ..ops import Concat, Expand, Fill, Host, Iota
 from .graph import Graph, is_static_layer
 from .report import Report
@@ -39,11 +40,12 @@ def _is_empty(graph: Graph, value: str) -> bool:
 
 def _fold(graph: Graph, layer: Layer, report: Report) -> None:
     reason = _obstacle(graph, layer)
+    graph.constants.touched = False
     if reason is not None:
         if reason:
             report.decline("fold constants", layer.name, reason)
         return
-    results = layer.op.reference(*(None if i is None else graph.constants[i] for i in layer.inputs))
+    results = layer.op.reference(*(None if i is None else plain(graph.constants[i]) for i in layer.inputs))
     arrays = results if isinstance(results, (tuple, list)) else (results,)
     names = [o for o in layer.outputs if o]
     if isinstance(layer.op, Host):               # computes named outputs only
@@ -55,6 +57,9 @@ def _fold(graph: Graph, layer: Layer, report: Report) -> None:
         return
     for o, a in zip(names, arrays, strict=True):
         t = graph.types[o]
+        if graph.constants.touched and not isinstance(t, TensorType):
+            report.decline("fold constants", layer.name, "its shape depends on weights that may be refitted")
+            return
         a = np.asarray(a)
         if isinstance(t, TensorType) and (t.shape != a.shape or t.dtype.numpy != a.dtype):
             report.decline("fold constants", layer.name, f"{o} would be {a.dtype} {a.shape} and not {t}")
@@ -66,7 +71,7 @@ def _fold(graph: Graph, layer: Layer, report: Report) -> None:
 
 def freeze(array: np.ndarray) -> np.ndarray:
     """array, dense in C order and read-only; copied only when it is not."""
-    array = array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+    array = array if array.flags.c_contiguous else array.copy("C")
     if array.flags.writeable:
         array = array.view()
         array.flags.writeable = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import Layer, TensorType
+from ..ir.refittable import Refittable
 from ..ops import Host
 from .graph import Graph
 from .report import Report
@@ -59,7 +60,7 @@ def _merge_constants(graph: Graph, report: Report) -> None:
     for name, array in list(graph.constants.items()):
         if graph.is_dead(name):
             continue
-        kept = first.setdefault(_identity(array), name)
+        kept = name if isinstance(array, Refittable) else first.setdefault(_identity(array), name)
         if kept != name and not graph.is_output(name):
             graph.redirect(name, kept)
             report.fire("merge equal constants", kept)

@@ -11,6 +11,7 @@ import numpy as np
 from ..dtypes import DType
 from ..ir import Layer, Network, Op, TensorType, ValueType
 from ..ir.pattern import Operand, Term, Value
+from ..ir.refittable import Constants, Refittable
 from ..ops import Pointwise
 from ..ops.expr import In
 
@@ -25,7 +26,7 @@ class Graph:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.inputs, self.outputs = network.inputs, network.outputs
-        self.constants: dict[str, np.ndarray] = dict(network.constants)
+        self.constants = Constants(network.constants)
         self.types: dict[str, ValueType] = dict(network.types)
         self.layers: dict[str, Layer] = {}
         self._place: dict[str, float] = {}
@@ -116,9 +117,13 @@ class Graph:
 
     def constant(self, array: np.ndarray, hint: str) -> str:
         name = self.fresh(hint)
-        self.constants[name] = array
+        self.constants[name] = self._made(array)
         self.types[name] = TensorType(array.shape, DType.of(array))
         return name
+
+    def _made(self, array: np.ndarray) -> np.ndarray:
+        """A new constant: Refittable when one that is was read on the way to it."""
+        return Refittable.of(array) if self.constants.touched else array
 
     def insert(self, op: Op, inputs: Iterable[str | None], before: Layer, hint: str,
                type: TensorType | None = None, origin: tuple[str, ...] = ()) -> str:
@@ -179,7 +184,7 @@ class Graph:
         """Make a layer's output a constant under its own name; the layer goes when no other output is in use."""
         layer = self.producer(y)
         assert layer is not None
-        self.constants[y] = array
+        self.constants[y] = self._made(array)
         self.types[y] = TensorType(array.shape, DType.of(array))
         again = [r.name for r in self.readers(y)]
         outputs = tuple("" if o == y else o for o in layer.outputs)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..ir import Layer, Op, OpaqueType
 from ..ir.pattern import Pattern, Refusal, Term, Value, match
+from ..ir.refittable import Undecided
 from .graph import Graph, merged_origin
 from .report import Report
 
@@ -74,7 +75,11 @@ def apply(graph: Graph, rewrites: Iterable[Rewrite], report: Report) -> None:
 def fire(graph: Graph, r: Rewrite, layer: Layer, report: Report) -> list[str] | None:
     """Apply one rewrite at one layer. None when it does not fire; else names of layers to look at again."""
     for bound in match(graph, layer, r.pattern):
-        result = r.make(**bound)
+        graph.constants.touched = False
+        try:
+            result = r.make(**bound)
+        except Undecided as reason:
+            result = Refusal(str(reason))
         if isinstance(result, Refusal):
             report.decline(r.name, layer.name, result.reason)
         elif result is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ShapeError
+from ..ir.refittable import Refittable
 from ..ops import Pointwise
 from ..ops.expr import Const, Expr, In, operands, substitute
 from ..ops.rules import broadcast_shapes
@@ -20,7 +21,7 @@ from .simplify import simplify
 
 def scalar(array: np.ndarray) -> Const | None:
     """A constant of one element as an expression; None for other constants and types."""
-    if array.size != 1:
+    if array.size != 1 or isinstance(array, Refittable):
         return None
     t = DType.of(array)
     if t.is_float:

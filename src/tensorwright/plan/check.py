@@ -14,6 +14,7 @@ from ..dims import Dim, evaluate, symbols
 from ..dtypes import DType
 from ..errors import PlanError
 from .records import Launch, Program, View
+from .refit import Hollow
 from .tensors import StoredTensors
 
 LIMIT = 1 << 47                                             # bytes, elements, chunks: more than any machine addresses
@@ -137,7 +138,7 @@ def check_program(program: Program, weights: Mapping[str, np.ndarray]) -> None:
 
 def bytes_of(weights: Mapping[str, np.ndarray], name: str) -> int:
     """Size of a constant. Those of a file know it without reading (and verifying) the array."""
-    return weights.nbytes(name) if isinstance(weights, StoredTensors) else weights[name].nbytes
+    return weights.nbytes(name) if isinstance(weights, (StoredTensors, Hollow)) else weights[name].nbytes
 
 
 def _used_buffers(program: Program) -> set[int]:

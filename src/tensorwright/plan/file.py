@@ -28,6 +28,7 @@ from .container import Container, Draft
 from .fields import Fields, parse
 from .keys import why_rebuild
 from .records import Plan
+from .refit import Hollow, from_json
 
 FORMAT = f"{container.MAJOR}.{container.MINOR}"
 
@@ -45,9 +46,12 @@ def write(plan: Plan, path: str | os.PathLike[str], key: bytes | None = None, *,
     """
     key = signing.machine_key() if key is None else key
     programs_json, code = programs.encode(plan.programs, encode_op)
-    index, weights, digests = tensors.encode(plan.weights)
+    hollow = plan.weights if isinstance(plan.weights, Hollow) else Hollow(plan.weights, {})
+    index, weights, digests = tensors.encode(hollow.there)
     manifest = {"format": FORMAT, "name": plan.name, "metadata": dict(plan.metadata),
                 "provenance": dict(plan.provenance), "choices": dict(plan.choices)}
+    if plan.refit:
+        manifest |= {"refit": [w.to_json() for w in plan.refit], "stripped": hollow.to_json()}
     drafts = [Draft("manifest", [_dump(manifest)]), Draft("network", [plan.network.encode()]),
               Draft("programs", [_dump(programs_json)]), Draft("code", code), Draft("tensors", [_dump(index)]),
               digests, Draft("verification", [_dump(plan.verification)])]
@@ -100,7 +104,10 @@ def read(path: str | os.PathLike[str], strict: bool = False, trust: Iterable[byt
 def _read(file: Container, trust: list[bytes], decode_op: Callable[[Any], Any]) -> Plan:
     manifest = Fields(parse(file.read("manifest"), "the manifest"), "manifest")
     index = Fields(parse(file.read("tensors"), "the index of tensors"), "tensors").data
-    weights = tensors.StoredTensors(file, index)
+    weights: Mapping[str, np.ndarray] = tensors.StoredTensors(file, index)
+    refit = from_json(manifest.data.get("refit", []))
+    if manifest.data.get("stripped"):
+        weights = Hollow.read(weights, manifest.data["stripped"])
     no_code = _why_not_trusted(file, trust)
     code = file.read("code")
     decoded = programs.decode(parse(file.read("programs"), "programs"), None if no_code else code, decode_op)
@@ -115,7 +122,8 @@ def _read(file: Container, trust: list[bytes], decode_op: Callable[[Any], Any]) 
     except UnicodeDecodeError as error:
         raise PlanError(f"the network is not text: {error}") from None
     return Plan(manifest.text("name"), decoded, network, weights, manifest.textmap("metadata"),
-                manifest.textmap("provenance"), verification, manifest.textmap("choices"), no_code, file.path)
+                manifest.textmap("provenance"), verification, manifest.textmap("choices"), no_code, file.path,
+                refit)
 
 
 def _why_not_trusted(file: Container, trust: list[bytes]) -> str:
@@ -131,5 +139,6 @@ def _why_not_trusted(file: Container, trust: list[bytes]) -> str:
 
 def verify(plan: Plan) -> None:
     """Verify the checksums of all weights now. PlanError when one is wrong."""
-    if isinstance(plan.weights, tensors.StoredTensors):
-        plan.weights.verify()
+    there = plan.weights.there if isinstance(plan.weights, Hollow) else plan.weights
+    if isinstance(there, tensors.StoredTensors):
+        there.verify()

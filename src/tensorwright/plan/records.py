@@ -13,6 +13,7 @@ import numpy as np
 
 from ..dims import Dim
 from ..dtypes import DType
+from .refit import WeightInfo
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,11 @@ class Program:
 @dataclass(frozen=True)
 class Plan:
     """All that is saved. `network` is the target-independent network after passes as JSON text (see ir.codec);
-    its constants are in `weights` under "network/<name>"; packed constants are under "packed/<name>"."""
+    its constants are in `weights` under "network/<name>"; packed constants are under "packed/<name>".
+
+    refit    weights that can be replaced. Then `network` is the one before passes, which are run again with other
+             weights: they do not look at those, so all but constants stays the same
+    """
 
     name: str
     programs: tuple[Program, ...]
@@ -196,3 +201,4 @@ class Plan:
     choices: Mapping[str, str] = field(default_factory=dict)   # problem key → tactic, for re-tuning and replay
     no_code: str = ""      # why the file's machine code may not run here ("not signed by ..."); its kernels have none
     path: str = ""         # the file it was read from
+    refit: tuple[WeightInfo, ...] = ()
