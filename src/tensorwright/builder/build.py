@@ -64,7 +64,8 @@ def _build(network: Network, options: BuildOptions) -> Plan:
     optimised, report = rewritten(network, options)
     say("passes", 1.0, 0.0)
     trace.say(trace.REWRITES, lambda: f"{report}\n{optimised}")
-    compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance), network if options.refit else None)
+    source = network if options.refit else None
+    compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance), source)
     programs = [compiler.program(profile) for profile in profiles]
     verification = Report(skipped=[unproven(p) for p in used_plugins(optimised)])
     if options.verify:
@@ -102,8 +103,8 @@ def rebuild(plan: Plan, options: BuildOptions | None = None) -> Plan:
     """
     options = options or BuildOptions()
     if isinstance(plan.weights, Hollow):
-        raise BuildError("the plan was written without weights, and cannot be compiled for another machine", at=plan.name,
-                         try_="build it from the model on this machine")
+        raise BuildError("the plan was written without weights, and cannot be compiled for another machine",
+                         at=plan.name, try_="build it from the model on this machine")
     network = network_of(plan)
     identical = any(w.digest for w in plan.refit)
     options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name, refit=plan.refit,

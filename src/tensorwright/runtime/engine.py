@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -16,8 +17,10 @@ from ..errors import InputError, PlanError
 from ..plan.inspect import as_json, as_text
 from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan, Profile, TensorInfo
+from ..plan.refit import Hollow
 from .context import Context
 from .executable import Executable
+from .memory import writable
 from .shapes import bind, refused, text
 
 
@@ -46,8 +49,14 @@ class Engine:
             raise PlanError(f"the plan cannot run here as it is: {reason}", at=plan.name,
                             try_="load it with tensorwright.load, which rebuilds it for this machine")
         self.plan = plan
-        self._executables = [Executable(p, plan.weights, threads) for p in plan.programs
-                             if same_code(p.target, spec.key)]
+        fitting = [p for p in plan.programs if same_code(p.target, spec.key)]
+        weights: Mapping[str, np.ndarray] = plan.weights
+        #: constants of the programs, in memory of the engine's own where they can be replaced
+        self._held: dict[str, np.ndarray] = {}
+        if plan.refit:
+            names = {b.name for p in fitting for b in p.buffers if b.kind == "constant" and b.name in weights}
+            weights = self._held = {name: writable(weights[name]) for name in sorted(names)}
+        self._executables = [Executable(p, weights, threads) for p in fitting]
         self._pools: list[list[Context]] = [[] for _ in self._executables]
         self._gate = threading.BoundedSemaphore(streams) if streams is not None else None
         self._idle = streams or default_threads()                # contexts kept for later runs, each with its memory
@@ -69,6 +78,22 @@ class Engine:
     def threads(self) -> int:
         """Most threads a run uses."""
         return max(e.threads for e in self._executables)
+
+    @property
+    def lacks_weights(self) -> bool:
+        """Whether its plan was written without weights, and none were given since."""
+        return isinstance(self.plan.weights, Hollow)
+
+    def replace_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Other content for all of the plan's weights, as `builder.refit.recomputed` gives it; in place, so that all
+        contexts see it. A run at the same time may compute with some of the old and some of the new."""
+        for name, held in self._held.items():
+            new = weights[name]
+            if new.shape != held.shape or new.dtype != held.dtype:
+                raise PlanError(f"weights {name!r} are {new.dtype} {new.shape}, not {held.dtype} {held.shape}")
+        for name, held in self._held.items():
+            held[...] = weights[name]
+        self.plan = replace(self.plan, weights={**weights, **self._held})
 
     def __repr__(self) -> str:
         def show(infos: Sequence[TensorInfo]) -> str:
@@ -93,7 +118,7 @@ class Engine:
             try:
                 context = pool.pop()
             except IndexError:
-                context = Context(self._executables[which])
+                context = self.context(which)
             try:
                 return context.run(feeds, outputs)
             finally:
@@ -149,6 +174,9 @@ class Engine:
         number = profile or 0
         if not 0 <= number < len(self._executables):
             raise InputError(f"profile {number} was asked for, the engine has {len(self._executables)}")
+        if self.lacks_weights:
+            raise PlanError("the plan was written without weights, and none were given since", at=self.name,
+                            try_="refit the engine first")
         return Context(self._executables[number])
 
     # looking ------------------------------------------------------------------------------------------------------

@@ -140,10 +140,16 @@ class Shelf:
 _shelf = Shelf()
 
 
-def shelved(array: np.ndarray) -> np.ndarray:
-    """A dense read-only copy, beside others on the shelf."""
+def writable(array: np.ndarray) -> np.ndarray:
+    """A dense copy beside others on the shelf, to be changed later."""
     copy = _shelf.take(array.nbytes).view(array.dtype).reshape(array.shape)
     copy[...] = array
+    return copy
+
+
+def shelved(array: np.ndarray) -> np.ndarray:
+    """A dense read-only copy, beside others on the shelf."""
+    copy = writable(array)
     copy.flags.writeable = False
     return copy
 

@@ -103,7 +103,7 @@ def case(request: Any) -> Iterator[tuple[Network, Plan]]:
 
 
 def others(network: Network, kind: str) -> dict[str, np.ndarray]:
-    """Other content for all weights; some that make rewriting tempting: scales of one, shifts of zero, equal weights."""
+    """Other content for all weights; some that tempts rewriting: scales of one, shifts of zero, equal weights."""
     made = {"zeros": np.zeros, "ones": np.ones, "random": lambda shape, dtype: random(*shape)}[kind]
     return {w.constant: made(network.constants[w.constant].shape, np.float32) for w in infos(network)}
 
