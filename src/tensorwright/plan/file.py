@@ -48,8 +48,8 @@ def write(plan: Plan, path: str | os.PathLike[str], key: bytes | None = None, *,
     programs_json, code = programs.encode(plan.programs, encode_op)
     hollow = plan.weights if isinstance(plan.weights, Hollow) else Hollow(plan.weights, {})
     index, weights, digests = tensors.encode(hollow.there)
-    manifest = {"format": FORMAT, "name": plan.name, "metadata": dict(plan.metadata),
-                "provenance": dict(plan.provenance), "choices": dict(plan.choices)}
+    manifest: dict[str, Any] = {"format": FORMAT, "name": plan.name, "metadata": dict(plan.metadata),
+                                "provenance": dict(plan.provenance), "choices": dict(plan.choices)}
     if plan.refit:
         manifest |= {"refit": [w.to_json() for w in plan.refit], "stripped": hollow.to_json()}
     drafts = [Draft("manifest", [_dump(manifest)]), Draft("network", [plan.network.encode()]),
