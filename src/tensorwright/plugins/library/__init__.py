@@ -1,0 +1,9 @@
+"""The plugins that published models use, as built-ins: imported by the registry when a name is looked up.
+
+One module per family; each registers its plugins under the names, versions and attributes of the originals.
+docs/plugin_library.md lists them.
+"""
+
+from . import classic_nms, efficient_nms
+
+__all__ = ["classic_nms", "efficient_nms"]
