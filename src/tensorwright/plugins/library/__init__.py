@@ -4,6 +4,6 @@ One module per family; each registers its plugins under the names, versions and 
 docs/plugin_library.md lists them.
 """
 
-from . import classic_nms, efficient_nms, roi_align
+from . import classic_nms, detections, efficient_nms, proposals, roi_align
 
-__all__ = ["classic_nms", "efficient_nms", "roi_align"]
+__all__ = ["classic_nms", "detections", "efficient_nms", "proposals", "roi_align"]
