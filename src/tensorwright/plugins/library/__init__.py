@@ -4,6 +4,6 @@ One module per family; each registers its plugins under the names, versions and 
 docs/plugin_library.md lists them.
 """
 
-from . import classic_nms, detections, efficient_nms, proposals, roi_align
+from . import classic_nms, deformable, detections, efficient_nms, point_clouds, proposals, roi_align
 
-__all__ = ["classic_nms", "detections", "efficient_nms", "proposals", "roi_align"]
+__all__ = ["classic_nms", "deformable", "detections", "efficient_nms", "point_clouds", "proposals", "roi_align"]
