@@ -11,7 +11,7 @@ from ..errors import InputError, PlanError
 from .definition import Definition
 
 #: Modules of ours that register plugins when imported: looked into when a name is not known.
-BUILT_IN: tuple[str, ...] = ()
+BUILT_IN: tuple[str, ...] = ("tensorwright.plugins.library",)
 #: Installed packages announce modules of plugins in this group of entry points; each is named like a plugin
 #: ("acme::swish"), or like a namespace ("acme"), and imported when that is asked for and not known.
 GROUP = "tensorwright.plugins"
