@@ -37,8 +37,8 @@ def collides(iou: float, normalized: bool, caffe: bool) -> Collides:
     Of pixels (not normalized), a box is one wider and higher than its corners say; of an intersection that holds in
     Caffe only, where boxes that do not meet count as meeting in one pixel.
     """
-    threshold, pixel = np.float32(iou), np.float32(not normalized)
-    inside = pixel if caffe else np.float32(0)
+    threshold, pixel = np.float32(iou), 0.0 if normalized else 1.0
+    inside = np.float32(pixel if caffe else 0)
 
     def test(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         a, b = ordered(a), ordered(b)
@@ -53,8 +53,8 @@ def collides(iou: float, normalized: bool, caffe: bool) -> Collides:
 
 def select(corners: np.ndarray, scores: np.ndarray, *, score: float, background: int, top: int, keep_top: int,
            test: Collides) -> Selected:
-    """corners (N, B, 1 or C, 4), scores (N, B, C): the best `top` of each class suppress each other, `keep_top` stay."""
-    images, number, classes = scores.shape
+    """corners (N, B, 1 or C, 4), scores (N, B, C): the best `top` of a class suppress each other, `keep_top` stay."""
+    classes = scores.shape[2]
     chosen = (scores > np.float32(score)).transpose(0, 2, 1).copy()                      # (N, C, B)
     if 0 <= background < classes:
         chosen[:, background] = False

@@ -6,8 +6,6 @@ github.com/NVIDIA/TensorRT. float16 is computed in float32, and rounded at the e
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...errors import UnsupportedError
@@ -87,8 +85,8 @@ def modulated_deform_conv_types(x: TensorType, offset: TensorType, mask: TensorT
 
 def deformable_attention(value: np.ndarray, shapes: np.ndarray, starts: np.ndarray, places: np.ndarray,
                          weights: np.ndarray) -> np.ndarray:
-    """value (N, S, M, D), shapes (L, 2) of (height, width), starts (L,), places (N, Q, M, L, P, 2) of (x, y) from 0 to 1,
-    weights (N, Q, M, L, P) → (N, Q, M, D): of each query and head the weighted sum over levels and points."""
+    """value (N, S, M, D), shapes (L, 2) of (height, width), starts (L,), places (N, Q, M, L, P, 2) of (x, y) from 0 to
+    1, weights (N, Q, M, L, P) → (N, Q, M, D): of each query and head the weighted sum over levels and points."""
     N, _, M, D = value.shape
     Q, L, P = places.shape[1], places.shape[3], places.shape[4]
     heads = np.ascontiguousarray(wide(value).transpose(0, 2, 1, 3)).reshape(N * M, -1, D)
@@ -106,7 +104,7 @@ def deformable_attention(value: np.ndarray, shapes: np.ndarray, starts: np.ndarr
 
 
 def deformable_attention_types(value: TensorType, shapes: TensorType, starts: TensorType, places: TensorType,
-                               weights: TensorType, **_: Any) -> TensorType:
+                               weights: TensorType) -> TensorType:
     floating("value, places and weights", value, places, weights)
     whole("shapes", shapes)
     whole("starts", starts)

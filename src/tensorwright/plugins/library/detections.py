@@ -53,7 +53,8 @@ def detection_layer(deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray, *,
                     score_threshold: float, iou_threshold: float) -> np.ndarray:
     """deltas (N, R, 4·C, 1, 1), scores (N, R, C, 1, 1), rois (N, R, 4) from 0 to 1 → (N, keep_topk, 6)."""
     kind, score, delta = _chosen(deltas, scores, 0)
-    return _detections(refined(wide(rois), delta), kind, score, keep=keep_topk, least=score_threshold, iou=iou_threshold)
+    boxes = refined(wide(rois), delta)
+    return _detections(boxes, kind, score, keep=keep_topk, least=score_threshold, iou=iou_threshold)
 
 
 def generate_detection(deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray, *, num_classes: int, keep_topk: int,
@@ -65,7 +66,8 @@ def generate_detection(deltas: np.ndarray, scores: np.ndarray, rois: np.ndarray,
 
 
 def detection_types(deltas: TensorType, scores: TensorType, rois: TensorType, *, num_classes: int, keep_topk: int,
-                    score_threshold: float, iou_threshold: float, image_size: tuple[int, ...] = (3, 1, 1)) -> TensorType:
+                    score_threshold: float, iou_threshold: float, image_size: tuple[int, ...] = (3, 1, 1)
+                    ) -> TensorType:
     if num_classes < 2:
         raise InputError(f"attribute 'num_classes' is {num_classes}: the background and a class at least are needed")
     at_least("keep_topk", keep_topk, 1)

@@ -62,7 +62,7 @@ class Found:
 
 
 def detect(boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray | None, rules: Rules) -> Found:
-    """boxes (N, B, 4), (N, B, 1, 4) or (N, B, C, 4); scores (N, B, C) or (N, B, C, 1); anchors (1 or N, B, 4) or None."""
+    """boxes (N, B, 4), (N, B, 1, 4) or (N, B, C, 4); scores (N, B, C) or (N, B, C, 1); anchors (1 or N, B, 4)."""
     images, number, classes = scores.shape[:3]
     boxes = boxes.reshape(images, number, -1, 4)
     flat = scores.reshape(images, number * classes)

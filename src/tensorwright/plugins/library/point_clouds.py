@@ -25,7 +25,7 @@ def voxels(points: np.ndarray, num_points: np.ndarray, *, max_num_points_per_vox
     The features of a point are its own, its (x, y, z) relative to the mean of its pillar's points, and relative to the
     middle of the cell: the first F of them. Points beyond P in a pillar, and pillars beyond V, are left out.
     """
-    N, M, C = points.shape
+    N = len(points)
     low, high, cell = (np.array(v, np.float32) for v in (point_cloud_range[:3], point_cloud_range[3:], voxel_size))
     width = int(_grid(point_cloud_range, voxel_size)[0])
     result = np.zeros((N, max_voxels, max_num_points_per_voxel, voxel_feature_num), points.dtype)
@@ -73,7 +73,7 @@ def voxels_types(points: TensorType, num_points: TensorType, *, max_num_points_p
     ranks("points", points, 3)
     N, _, C = points.shape
     dims_are("num_points", num_points, N)
-    if C not in (4, 5):
+    if not isinstance(C, int) or C not in (4, 5):
         raise InputError(f"points are {points}: four or five numbers per point are supported")
     if not C + 5 <= voxel_feature_num <= C + 6:
         raise InputError(f"attribute 'voxel_feature_num' is {voxel_feature_num}; {C + 5} and {C + 6} are supported")
@@ -129,7 +129,8 @@ def decode_boxes(classes: np.ndarray, boxes: np.ndarray, directions: np.ndarray,
     center = low + np.stack([column, row], 1) * (high - low) / last
     bottom = np.array(anchor_bottom_height, np.float32)[anchor // 2]
     diagonal = np.sqrt(box[:, 0] ** 2 + box[:, 1] ** 2)[:, None]
-    place = np.concatenate([code[:, :2] * diagonal + center, (code[:, 2] * box[:, 2] + box[:, 2] / 2 + bottom)[:, None]], 1)
+    height = code[:, 2] * box[:, 2] + box[:, 2] / 2 + bottom
+    place = np.concatenate([code[:, :2] * diagonal + center, height[:, None]], 1)
     votes = wide(directions).reshape(N, H, W, A, 2)[at]
     period = np.float32(2 * np.pi / num_dir_bins)
     turn = code[:, 6] + box[:, 3] - np.float32(dir_offset)
@@ -150,8 +151,8 @@ def decode_boxes_types(classes: TensorType, boxes: TensorType, directions: Tenso
     C = len(anchor_bottom_height)
     at_least("num_dir_bins", num_dir_bins, 1)
     if not C or len(anchors) != 8 * C:
-        raise InputError(f"attribute 'anchors' has {len(anchors)} values; two anchors of four values for each of the {C} "
-                         "values of anchor_bottom_height are needed")
+        raise InputError(f"attribute 'anchors' has {len(anchors)} values; two anchors of four values for each of the "
+                         f"{C} values of anchor_bottom_height are needed")
     floating("inputs", classes, boxes, directions)
     ranks("classes", classes, 4)
     N, H, W, _ = classes.shape

@@ -124,7 +124,7 @@ def proposal_layer_types(scores: TensorType, deltas: TensorType, *, prenms_topk:
 
 def multilevel_propose(*inputs: np.ndarray, prenms_topk: int, keep_topk: int, fg_threshold: float,
                        iou_threshold: float, image_size: tuple[int, ...]) -> np.ndarray:
-    """Of five levels deltas (N, A, 4, 1) and scores (N, A, 1, 1) in turn → the best regions of all (N, keep_topk, 4)."""
+    """Of five levels deltas (N, A, 4, 1) and scores (N, A, 1, 1) in turn → the best regions (N, keep_topk, 4)."""
     found = []
     for i, anchors in enumerate(pyramid_anchors(*image_size[1:])):
         boxes = refined_pixels(anchors, wide(inputs[2 * i][..., 0]), (1, 1, 1, 1), (image_size[1], image_size[2]))
@@ -194,7 +194,8 @@ def _maps(scores: TensorType, deltas: TensorType, kinds: int, anchors: int) -> N
 def propose_and_pool(scores: np.ndarray, deltas: np.ndarray, maps: np.ndarray, info: np.ndarray, *, poolingH: int,
                      poolingW: int, featureStride: int, preNmsTop: int, nmsMaxOut: int, anchorsRatioCount: int,
                      anchorsScaleCount: int, iouThreshold: float, minBoxSize: float, spatialScale: float,
-                     anchorsRatios: tuple[float, ...], anchorsScales: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+                     anchorsRatios: tuple[float, ...], anchorsScales: tuple[float, ...]
+                     ) -> tuple[np.ndarray, np.ndarray]:
     """scores (N, 2·A, H, W), deltas (N, 4·A, H, W), maps (N, C, H, W), info of (height, width, scale) per image →
     regions (N, 1, nmsMaxOut, 4) of pixels (x1, y1, x2, y2), and pools (N, nmsMaxOut, C, poolingH, poolingW)."""
     N, _, H, W = scores.shape
@@ -212,7 +213,8 @@ def propose_and_pool(scores: np.ndarray, deltas: np.ndarray, maps: np.ndarray, i
     regions, _ = best(rating, corners.reshape(N, -1, 4), before=preNmsTop, after=nmsMaxOut, iou=iouThreshold, pixel=1.0)
     pools = np.zeros((N, nmsMaxOut, maps.shape[1], poolingH, poolingW), maps.dtype)
     for n, r in np.ndindex(N, nmsMaxOut):
-        pools[n, r] = pooled(maps[n], _rounded(regions[n, r] * np.float32(spatialScale)).astype(int), poolingH, poolingW)
+        cells = _rounded(regions[n, r] * np.float32(spatialScale)).astype(int)
+        pools[n, r] = pooled(maps[n], cells, poolingH, poolingW)
     return regions[:, None], pools
 
 

@@ -1,7 +1,7 @@
 """ROIAlign, on one map or on the maps of a pyramid, and TensorFlow's crop_and_resize.
 
-Source: plugins ROIAlign_TRT (versions 1 and 2), PyramidROIAlign_TRT, MultilevelCropAndResize_TRT, CropAndResize (version
-1) and CropAndResizeDynamic (versions 1 and 2) of github.com/NVIDIA/TensorRT. float16 is computed in float32.
+Source: plugins ROIAlign_TRT (versions 1 and 2), PyramidROIAlign_TRT, MultilevelCropAndResize_TRT, CropAndResize
+(version 1) and CropAndResizeDynamic (versions 1 and 2) of github.com/NVIDIA/TensorRT. float16 is computed in float32.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .suppression import wide
 
 
 def roi_align(x: np.ndarray, rois: np.ndarray, batch_indices: np.ndarray, *, coordinate_transformation_mode: int,
-              mode: int, output_height: int, output_width: int, sampling_ratio: int, spatial_scale: float) -> np.ndarray:
+              mode: int, output_height: int, output_width: int, sampling_ratio: int, spatial_scale: float
+              ) -> np.ndarray:
     """x (N, C, H, W), rois (R, 4) of (x1, y1, x2, y2), batch_indices (R,) → (R, C, output_height, output_width)."""
     maps, regions = wide(x), wide(rois) * np.float32(spatial_scale) - np.float32(0.5 * coordinate_transformation_mode)
     size = regions[:, 2:] - regions[:, :2]
@@ -59,9 +60,10 @@ LEGACY = {"roi_coords_transform": -1, "roi_coords_plusone": 0, "roi_coords_swap"
           "sampling_ratio": 1}
 
 
-def pyramid_roi_align(rois: np.ndarray, *maps: np.ndarray, fpn_scale: int, pooled_size: int, image_size: tuple[int, ...],
-                      roi_coords_absolute: int, roi_coords_swap: int, roi_coords_plusone: int,
-                      roi_coords_transform: int, sampling_ratio: int, legacy: int) -> np.ndarray:
+def pyramid_roi_align(rois: np.ndarray, *maps: np.ndarray, fpn_scale: int, pooled_size: int,
+                      image_size: tuple[int, ...], roi_coords_absolute: int, roi_coords_swap: int,
+                      roi_coords_plusone: int, roi_coords_transform: int, sampling_ratio: int, legacy: int
+                      ) -> np.ndarray:
     """rois (N, R, 4), four maps (N, C, H, W), finest first → (N, R, C, pooled_size, pooled_size)."""
     height, width = image_size
     first = fpn_scale ** 2 / (height * width) / 4
@@ -128,7 +130,8 @@ def multilevel_crop(rois: np.ndarray, *maps: np.ndarray, pooled_size: int, image
     result = np.zeros((*rois.shape[:2], maps[0].shape[1], pooled_size, pooled_size), rois.dtype)
     for n, r in np.argwhere(good):
         source, stride = maps[level[n, r]][n], np.float32(4 << level[n, r])
-        axes = [clamped(positions(a / stride, (b - a) / stride / np.float32(pooled_size), pooled_size, 1, 0.5), extent, 1)
+        cell = np.float32(pooled_size) * stride
+        axes = [clamped(positions(a / stride, (b - a) / cell, pooled_size, 1, 0.5), extent, 1)
                 for a, b, extent in zip(low[n, r], high[n, r], source.shape[1:], strict=True)]
         result[n, r] = mean(source, *axes)
     return result

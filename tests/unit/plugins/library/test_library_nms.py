@@ -19,7 +19,8 @@ BATCHED = {"shareLocation": 1, "backgroundLabelId": -1, "numClasses": 3, "topK":
 def boxes_and_scores(images: int, number: int, classes: int, seed: int = 0, per_class: int = 1
                      ) -> tuple[np.ndarray, np.ndarray]:
     g = np.random.default_rng(seed)
-    low, size = g.uniform(-0.1, 0.8, (images, number, per_class, 2)), g.uniform(0.1, 0.4, (images, number, per_class, 2))
+    shape = images, number, per_class, 2
+    low, size = g.uniform(-0.1, 0.8, shape), g.uniform(0.1, 0.4, shape)
     return (np.concatenate([low, low + size], -1).astype(np.float32),
             g.uniform(0, 1, (images, number, classes)).astype(np.float32))
 
@@ -51,8 +52,9 @@ def caffe_iou(p: Any, q: Any, normalized: bool, caffe: bool) -> float:
     return h * w / (areas - h * w)
 
 
-def plain_efficient(boxes: np.ndarray, scores: np.ndarray, *, score: float, limit: float, most: int, background: int = -1,
-                    agnostic: bool = False, per_class: int = 1 << 30) -> list[list[tuple[int, int, float]]]:
+def plain_efficient(boxes: np.ndarray, scores: np.ndarray, *, score: float, limit: float, most: int,
+                    background: int = -1, agnostic: bool = False, per_class: int = 1 << 30
+                    ) -> list[list[tuple[int, int, float]]]:
     """(box, class, score) of each image, box by box."""
     result = []
     for b, s in zip(boxes, scores, strict=True):
@@ -122,15 +124,16 @@ def test_efficient_nms_of_corners_with_anchors_turns_both_the_right_way_round() 
 
 
 def test_efficient_nms_at_its_limits() -> None:
-    """No candidate; a score and an overlap that equal their thresholds; ties; more boxes than places; 5000 candidates."""
+    """No candidate; a score and an overlap that equal their thresholds; ties; more boxes than places; 5000 of them."""
     boxes, scores = boxes_and_scores(2, 8, 2)
     count, *others = run("EfficientNMS_TRT", boxes, scores * 0.1, **EFFICIENT)
     assert not count.any() and not any(o.any() for o in others)
 
     half = np.array([[[0, 0, 1, 1], [0, 0, 1, 0.5]]], np.float32)
     at = np.array([[[0.9], [0.5]]], np.float32)
-    assert run("EfficientNMS_TRT", half, at, **{**EFFICIENT, "score_threshold": 0.5})[0].item() == 1
-    assert run("EfficientNMS_TRT", half, at, **{**EFFICIENT, "iou_threshold": 0.51, "score_threshold": 0.5})[0].item() == 2
+    low = {**EFFICIENT, "score_threshold": 0.5}
+    assert run("EfficientNMS_TRT", half, at, **low)[0].item() == 1
+    assert run("EfficientNMS_TRT", half, at, **{**low, "iou_threshold": 0.51})[0].item() == 2
 
     apart = np.stack([np.arange(40), np.zeros(40), np.arange(40) + 0.5, np.ones(40)], 1).astype(np.float32)[None]
     got = run("EfficientNMS_TRT", apart, np.full((1, 40, 1), 0.5, np.float32), **EFFICIENT)

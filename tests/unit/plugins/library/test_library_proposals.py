@@ -68,10 +68,11 @@ def test_proposal_layer(images: int) -> None:
     deltas = g.normal(0, 1, (images, len(anchors), 4, 1)).astype(np.float32)
     got = run("ProposalLayer_TRT", scores, deltas, prenms_topk=100, keep_topk=30, iou_threshold=0.6, image_size=SMALL)
     for n in range(images):
-        boxes = [(float(s), move(a, d)) for s, a, d in zip(scores[n, :, 1, 0], anchors, deltas[n, :, :, 0].astype(float),
-                                                        strict=True)]
+        moves = deltas[n, :, :, 0].astype(float)
+        boxes = [(float(s), move(a, d)) for s, a, d in zip(scores[n, :, 1, 0], anchors, moves, strict=True)]
         np.testing.assert_allclose(got[n], padded([b for _, b in suppressed(boxes, 100, 30, 0.6)], 30), atol=2e-5)
-    none = run("ProposalLayer_TRT", scores * 0.005, deltas, prenms_topk=9, keep_topk=3, iou_threshold=0.6, image_size=SMALL)
+    none = run("ProposalLayer_TRT", scores * 0.005, deltas, prenms_topk=9, keep_topk=3, iou_threshold=0.6,
+               image_size=SMALL)
     assert not none.any()
 
 

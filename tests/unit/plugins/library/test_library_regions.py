@@ -14,7 +14,7 @@ from .run import run
 
 def bilinear(image: np.ndarray, y: float, x: float) -> float:
     """Of one channel (H, W), at a position inside."""
-    i, j = int(math.floor(y)), int(math.floor(x))
+    i, j = math.floor(y), math.floor(x)
     u, v = min(i + 1, image.shape[0] - 1), min(j + 1, image.shape[1] - 1)
     a, b = y - i, x - j
     return float((1 - a) * ((1 - b) * image[i, j] + b * image[i, v]) + a * ((1 - b) * image[u, j] + b * image[u, v]))
@@ -135,7 +135,8 @@ def test_pyramid_roi_align(settings: dict[str, int], images: int) -> None:
         for low, high, size in ((y1, y2, source.shape[1]), (x1, x2, source.shape[2])):
             kind = whole["roi_coords_transform"]
             before, offset = (0.5 if kind == 2 else 0), (0.5 if kind >= 1 else 0)
-            start, end = (low * (size - 1), high * (size - 1)) if kind == -1 else (low * size - before, high * size - before)
+            span = size - 1 if kind == -1 else size
+            start, end = low * span - before, high * span - before
             step = (end - start) / (2 if kind == -1 else 3)
             per = whole["sampling_ratio"] or max(1, math.ceil((end - start) / 3))
             axes.append([[clamp(start + step * (p + (i + offset) / per), 0, size - 1) for i in range(per)]
@@ -177,7 +178,8 @@ def test_crop_and_resize(height: int, width: int) -> None:
         y1, x1, y2, x2 = (float(v) for v in rois[n, r, :, 0])
         axes = [[[(low + (high - low) * (p / (cells - 1) if cells > 1 else 0.5)) * (size - 1)] for p in range(cells)]
                 for low, high, cells, size in ((y1, y2, height, 7), (x1, x2, width, 9))]
-        np.testing.assert_allclose(got[n, r], pooled(maps[n].astype(float), *axes, value, average), rtol=1e-4, atol=1e-5)
+        wanted = pooled(maps[n].astype(float), *axes, value, average)
+        np.testing.assert_allclose(got[n, r], wanted, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(got, run("CropAndResize", maps, rois, crop_height=height, crop_width=width))
 
 

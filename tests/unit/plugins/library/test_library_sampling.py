@@ -155,7 +155,8 @@ def test_decode_bbox_3d(threshold: float) -> None:
             first, second = (float(v) for v in directions[n, i, j, 2 * a : 2 * a + 2])
             angle = t[6] + turn - 0.78539
             angle = angle - math.floor(angle / math.pi) * math.pi + 0.78539 + (0 if first > second else math.pi)
-            rows.append([x, y, z, math.exp(t[3]) * dx, math.exp(t[4]) * dy, math.exp(t[5]) * dz, angle, kind, scores[kind]])
+            sizes = [math.exp(t[3]) * dx, math.exp(t[4]) * dy, math.exp(t[5]) * dz]
+            rows.append([x, y, z, *sizes, angle, kind, scores[kind]])
         assert number[n] == len(rows)
         np.testing.assert_allclose(got[n], rows + [[0] * 9] * (H * W * 2 * C - len(rows)), rtol=1e-4, atol=1e-4)
 
