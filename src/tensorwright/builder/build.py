@@ -30,7 +30,7 @@ from .cache import TimingCache, default_path, generator_version, problem_key
 from .check import check_program
 from .lower import Lowering
 from .options import BuildOptions
-from .plugins import unproven, used_plugins
+from .plugins import settled, unproven, used_plugins
 from .specialise import fixed_symbols, specialise
 from .tune import Choice, Tuner
 from .verify import Report, tolerance_of
@@ -59,6 +59,7 @@ def _build(network: Network, options: BuildOptions) -> Plan:
     begin = time.perf_counter()
     say = options.progress or (lambda phase, fraction, eta: None)
     profiles = check_profiles(network, options.profiles)
+    network = settled(network, profiles)
     say("passes", 0.0, None)
     network = closed(network)
     optimised, report = rewritten(network, options)

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import trt
 from ..trt.enums.choice import view
-from ..trt.foundation import Closed
+from ..trt.foundation import Closed, PerGeneration
 
 #: Values rather than parts of the API's machinery: all generations share the class.
 VALUES = {"Dims", "Dims2", "Dims3", "Dims4", "DimsHW", "DimsCHW", "DimsNCHW", "Permutation", "Weights", "IHostMemory"}
@@ -45,7 +45,8 @@ def publish(module: dict[str, Any], generation: str) -> list[str]:
         names[name] = kind if name in VALUES else subclass(kind, name, generation, module["__name__"], names)
     for name, generations in table()["functions"].items():
         if generation in generations.split() and hasattr(trt, name):
-            names[name] = getattr(trt, name)
+            function = getattr(trt, name)
+            names[name] = function.within(names) if isinstance(function, PerGeneration) else function
     for name, (meaning, generations) in table()["constants"].items():
         if meaning and generation in generations.split():
             kind, _, member = meaning.partition(".")

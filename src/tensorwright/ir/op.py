@@ -58,6 +58,14 @@ class Op:
     def ready(self) -> None:
         """PlanError when what it needs to run, beside its parameters, is not in this process."""
 
+    def session(self) -> Any:
+        """What each context keeps of this operator from run to run, made when it first runs there; None: nothing.
+
+        Its run(op, inputs, targets) takes the place of `reference`. op: this operator with its symbols bound; targets:
+        arrays that outputs may be written into, or None. It ends with its last reference.
+        """
+        return None
+
     @property
     def repeatable(self) -> bool:
         """Whether equal inputs give equal outputs: only then is it computed once for all, or while building."""

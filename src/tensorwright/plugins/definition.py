@@ -78,6 +78,10 @@ class Definition:
                  once per distinct state, attributes and version
     pure         equal inputs give equal outputs. Only then are calls merged, or computed while building
     overrides    in ONNX models it takes the place of a standard operator of this name
+    session      session(**attributes) → an object of which each context has one per layer, for plugins that keep
+                 something from run to run: its run(arrays, targets, **attributes) takes the place of compute. It may
+                 write results into the arrays `targets` (None: make one), and then gives those
+    settle       settle(op, types, profiles) → the operator, configured when a build begins
     """
 
     name: str
@@ -92,6 +96,8 @@ class Definition:
     load: Callable[[bytes], Any] | None = None
     pure: bool = True
     overrides: bool = False
+    session: Callable[..., Any] | None = None
+    settle: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         namespace, _, name = self.name.rpartition("::")

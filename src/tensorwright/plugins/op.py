@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ..dims import Expr
+from ..dims import Dim, Expr
 from ..dtypes import DType
 from ..errors import InputError, PlanError, ShapeError, TensorwrightError, TypeMismatch
 from ..ir import Op, OpaqueType, TensorType, ValueType
@@ -27,7 +27,8 @@ class Plugin(Op):
             opaque input.
     Params  name, version, namespace: of the plugin. package: what to install where it is missing.
             attributes: (name, value), complete and checked. state: bytes that only the plugin understands.
-            count: how many outputs it has.
+            count: how many outputs it has. values: what the inputs that give sizes hold, where the plugin asks for
+            that, as dimensions; its functions get them as keyword `values`.
     Cost    not known: one operation per output element.
     Errors  PlanError when it is not registered; whatever its own functions raise, as InputError with its name.
     """
@@ -39,6 +40,7 @@ class Plugin(Op):
     attributes: tuple[tuple[str, Stored], ...] = ()
     state: bytes = b""
     count: int = 1
+    values: tuple[tuple[Dim, ...], ...] = ()
 
     @property
     def title(self) -> str:
@@ -50,7 +52,8 @@ class Plugin(Op):
 
     def _key(self) -> tuple[Any, ...]:
         """Equal where all functions of the plugin get the same: 0.0 and -0.0, 1 and True are different."""
-        return (self.name, self.version, self.namespace, self.package, repr(self.attributes), self.state, self.count)
+        return (self.name, self.version, self.namespace, self.package, repr(self.attributes), self.state, self.count,
+                self.values)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Plugin) and self._key() == other._key())
@@ -62,10 +65,15 @@ class Plugin(Op):
     def repeatable(self) -> bool:
         return self.definition.pure
 
+    def session(self) -> Session | None:
+        definition = self.definition
+        return None if definition.session is None else Session(definition.session(**arguments(definition, self)))
+
     def ready(self) -> None:
         if self.definition.compute is None:
             raise PlanError(f"plugin {self.title}, version {self.version}, has no function to run here: it only "
                             "describes a graph", try_="build the plan again: its graph is then compiled")
+        arguments(self.definition, self)
 
     @property
     def definition(self) -> Definition:
@@ -95,6 +103,11 @@ class Plugin(Op):
         except Exception as error:
             raise InputError(f"plugin {self.title} failed: {type(error).__name__}: {error}") from error
         found = tuple(results) if isinstance(results, (tuple, list)) else (results,)
+        return self.checked(found, inputs)
+
+    def checked(self, found: tuple[Any, ...], inputs: Sequence[Any]) -> Any:
+        """Results as the shape rule says: one, or a tuple."""
+        definition = self.definition
         types = tuple(None if x is None else concrete(x) for x in inputs)
         if not any(isinstance(t, OpaqueType) for t in types):
             declared = _declared(definition, self, types)
@@ -151,13 +164,38 @@ def keywords(definition: Definition, given: Mapping[str, Any]) -> dict[str, Any]
 def arguments(definition: Definition, op: Plugin) -> Mapping[str, Any]:
     """Keywords of the plugin's functions: its attributes, and its state where it has one."""
     given = keywords(definition, dict(op.attributes))
-    return given if definition.load is None else {**given, "state": definition.load(op.state)}
+    if op.values:
+        given["values"] = op.values
+    return given if definition.load is None else {**given, "state": _loaded(definition, op.state)}
+
+
+@lru_cache(maxsize=256)
+def _loaded(definition: Definition, state: bytes) -> Any:
+    assert definition.load is not None
+    return definition.load(state)
 
 
 @lru_cache(maxsize=1024)
 def _declared(definition: Definition, op: Plugin, types: tuple[ValueType | None, ...]) -> tuple[Declared, ...]:
     """What the shape rule says at run time. Not for symbolic shapes: rules note what they assume of those."""
     return op.declared(types)
+
+
+class Session:
+    """What a context keeps of a plugin."""
+
+    def __init__(self, kept: Any) -> None:
+        self.kept = kept
+
+    def run(self, op: Plugin, inputs: Sequence[Any], targets: Sequence[np.ndarray | None]) -> Any:
+        """The results, checked; those written into targets are the targets themselves."""
+        try:
+            results = self.kept.run(inputs, targets, **arguments(op.definition, op))
+        except TensorwrightError:
+            raise
+        except Exception as error:
+            raise InputError(f"plugin {op.title} failed: {type(error).__name__}: {error}") from error
+        return op.checked(tuple(results) if isinstance(results, (tuple, list)) else (results,), inputs)
 
 
 def type_of(x: Declared) -> ValueType:

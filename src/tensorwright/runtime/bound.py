@@ -32,10 +32,11 @@ class Bound:
     patches    buffer of the user → where its address goes
     zeros      (offset, bytes) of arena regions that must be zero before the first run
     outputs    per engine output: shape and NumPy type, None for opaque values
+    sessions   layer → what the operator of a host step keeps in this context
     """
 
-    def __init__(self, exe: Executable, env: Mapping[str, int], arena: Arena) -> None:
-        self.exe, self.env, self.arena = exe, dict(env), arena
+    def __init__(self, exe: Executable, env: Mapping[str, int], arena: Arena, sessions: dict[str, Any]) -> None:
+        self.exe, self.env, self.arena, self.sessions = exe, dict(env), arena, sessions
         self.value = Values(env)
         program = exe.program
         self.sizes = [self.value(b.bytes, at=f"buffer {i}") for i, b in enumerate(program.buffers)]
@@ -112,7 +113,7 @@ class Bound:
                 names.append(step.layer)
             else:
                 close()
-                self.pieces.append(HostCall(step, self.env, self.place))
+                self.pieces.append(HostCall(step, self.env, self.place, self.sessions))
                 self.layers.append((step.layer,))
         close()
 

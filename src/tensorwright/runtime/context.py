@@ -31,6 +31,7 @@ class Context:
     def __init__(self, exe: Executable) -> None:
         self._exe = exe
         self._arena = Arena(exe.program.arena_bytes)
+        self._sessions: dict[str, Any] = {}              # what operators of host steps keep, by layer
         self._clean = True                               # nothing was written to the arena yet
         self._known: dict[tuple[Shape | None, ...], tuple[Bound, Quick | None]] = {}
         self._inputs = [(i.name, i, i.dtype.numpy if i.dtype is not None and i.shape is not None else None)
@@ -99,7 +100,7 @@ class Context:
                 raise InputError(f"the engine does not allow these shapes: {reason}",
                                  given=", ".join(f"{i.name} {s}" for i, s in zip(infos, shapes, strict=True) if s),
                                  try_="build with a profile that covers them")
-            bound = Bound(self._exe, env, self._arena)
+            bound = Bound(self._exe, env, self._arena, self._sessions)
             found = bound, quick(bound)
             while len(self._known) >= _REMEMBERED:
                 del self._known[next(iter(self._known))]

@@ -16,11 +16,13 @@ from .memory import array_at
 class HostCall:
     """A host step with its shapes set.
 
-    place   (View, layer) → Place, checked against its buffer
+    place      (View, layer) → Place, checked against its buffer
+    sessions   layer → what its operator keeps in this context, shared by the calls for all shapes
     """
 
-    def __init__(self, step: HostStep, env: Mapping[str, int], place: Callable[[View, str], Place]) -> None:
-        self.step = step
+    def __init__(self, step: HostStep, env: Mapping[str, int], place: Callable[[View, str], Place],
+                 sessions: dict[str, Any]) -> None:
+        self.step, self.sessions = step, sessions
         try:
             self.op: Any = step.op.bind(env)  # type: ignore[attr-defined]
         except AttributeError:
@@ -39,8 +41,13 @@ class HostCall:
                 arguments.append(opaque[x])
             else:
                 arguments.append(x(user) if callable(x) else x)
+        targets = [target(user) if callable(target) else target for target in self.outputs]
         try:
-            results = self.op.reference(*arguments)
+            if layer not in self.sessions:
+                self.sessions[layer] = self.op.session()
+            session = self.sessions[layer]
+            results = self.op.reference(*arguments) if session is None else session.run(self.op, arguments, [
+                t if isinstance(t, np.ndarray) else None for t in targets])
         except TensorwrightError as error:
             raise error.located(layer) from None
         except Exception as error:
@@ -51,11 +58,11 @@ class HostCall:
             results = (results,)
         if len(results) < len(self.outputs):
             raise PlanError(f"the host operator gave {len(results)} results of {len(self.outputs)}", at=layer)
-        for target, result in zip(self.outputs, results, strict=False):
+        for target, result in zip(targets, results, strict=False):
             if isinstance(target, str):
                 opaque[target] = _own(result)
-            elif target is not None:
-                _store(target(user) if callable(target) else target, result, layer)
+            elif target is not None and target is not result:
+                _store(target, result, layer)
 
 
 def _operand(x: View | str | None, place: Callable[[View, str], Place], layer: str, writable: bool) -> Any:

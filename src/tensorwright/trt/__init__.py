@@ -9,6 +9,7 @@ from __future__ import annotations
 from .. import __version__
 from . import enums as _enums
 from . import layers as _layers
+from . import plugins as _plugins
 from .builder import Builder
 from .caffe import CaffeParser, IBlobNameToTensor
 from .callbacks import IOutputAllocator, IProfiler, IProgressMonitor, Profiler, Stream
@@ -63,19 +64,15 @@ from .network import INetworkDefinition
 from .parser import OnnxParser
 from .parser_error import ParserError
 from .parser_support import NodeIndices, SubGraphCollection, get_nv_onnx_parser_version, shutdown_protobuf_library
+from .plugins import *  # noqa: F403
 from .recorder import IErrorRecorder
 from .tensor import ITensor
 from .uff import UffParser
 
-
-def init_libnvinfer_plugins(logger: ILogger | None, namespace: str) -> bool:  # type: ignore[valid-type]
-    """True. There are no bundled plugins to register: what they do in TensorRT, operators do here."""
-    return True
-
-
 __all__ = [
     *_enums.__all__,
     *_layers.__all__,
+    *_plugins.__all__,
     "Builder",
     "CaffeParser",
     "Dims",
@@ -130,7 +127,6 @@ __all__ = [
     "fp4",
     "fp8",
     "get_nv_onnx_parser_version",
-    "init_libnvinfer_plugins",
     "int4",
     "int8",
     "int32",

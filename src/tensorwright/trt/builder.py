@@ -25,6 +25,7 @@ from .foundation import IHostMemory, ours
 from .legacy import BuilderOptions
 from .logger import ILogger, say
 from .network import INetworkDefinition
+from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Cancelled(Exception):
     """The progress monitor asked the build to stop."""
 
 
-class Builder(BuilderOptions, Recorded):
+class Builder(BuilderOptions, Recorded, PluginUser):
     """The entry point for building. Keeps the logger."""
 
     max_threads = 1

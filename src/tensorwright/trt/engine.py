@@ -24,6 +24,7 @@ from .enums import (
 )
 from .foundation import IMPLICIT_BATCH, Dims, IHostMemory, theirs
 from .logger import ILogger, say
+from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def serialized(plan: Plan) -> IHostMemory:
         return IHostMemory(path.read_bytes())
 
 
-class Runtime(Recorded):
+class Runtime(Recorded, PluginUser):
     """Makes engines of serialized plans."""
 
     max_threads = 1

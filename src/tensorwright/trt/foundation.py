@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, Union, cast, overload
 
 import numpy as np
@@ -45,6 +45,23 @@ class Closed:
     def _class(self, kind: type[T]) -> type[T]:
         """What stands for a class or enumeration in this object's generation."""
         return cast("type[T]", self._generation.get(kind.__name__, kind))
+
+
+class PerGeneration:
+    """A function that makes objects; in the module of a generation (`tensorwright.generations`), its own.
+
+    function(of, ...): of(class) is that class in the generation.
+    """
+
+    def __init__(self, function: Callable[..., Any], names: Mapping[str, Any] | None = None) -> None:
+        self._function, self._names = function, names or {}
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return self._function(lambda kind: self._names.get(kind.__name__, kind), *args, **named)
+
+    def within(self, names: Mapping[str, Any]) -> PerGeneration:
+        return PerGeneration(self._function, names)
 
 
 float32, float16, int8, int32 = DataType.FLOAT, DataType.HALF, DataType.INT8, DataType.INT32

@@ -18,6 +18,7 @@ from .layers import IConstantLayer
 from .logger import ILogger, say
 from .nesting import Construct, Nesting
 from .network_layers import NetworkLayers
+from .plugins.network import NetworkPlugins
 from .recorder import Recorded, Voice
 from .tensor import ITensor, tensors
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(NetworkLayers, NetworkFlow, Recorded):
+class INetworkDefinition(NetworkLayers, NetworkFlow, NetworkPlugins, Recorded):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch

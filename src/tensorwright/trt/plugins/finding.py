@@ -1,0 +1,179 @@
+"""Creators as definitions of the core registry, and plugin objects out of what a use of them keeps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ... import plugins
+from ...dims import Dim
+from ...errors import PlanError, UnsupportedError
+from ...ir import TensorType, ValueType
+from ...plan.records import Profile
+from ...plugins import Definition, Plugin
+from ...plugins.op import arguments
+from ..enums import PluginFieldType, QuickPluginCreationRequest, TensorRTPhase
+from .adapters import Adapter, DynamicAdapter, ThreeAdapter, call, fields_of
+from .adapters_quick import QuickAdapter
+from .adapters_static import ElderAdapter, StaticAdapter
+from .creators import IPluginCreator, IPluginCreatorV3Quick
+from .elder import IPlugin
+from .fields import PluginField
+from .plans import Use
+from .quick import IPluginV3QuickBuild, IPluginV3QuickCore, IPluginV3QuickRuntime
+from .session import Session
+from .uses import KEPT, LIVE, held, settled
+from .v2 import IPluginV2, IPluginV2DynamicExt
+from .v3 import IPluginV3
+
+_log = logging.getLogger("tensorwright")
+
+#: The definition that stands for all IPlugin objects, which have no name of their own.
+ELDER = ("IPlugin", "1", "tensorwright.elder")
+
+
+def adapter_of(plugin: Any) -> Adapter:
+    """How to speak with a plugin object. TypeError for what is none."""
+    if isinstance(plugin, IPluginV2DynamicExt):
+        return DynamicAdapter(plugin)
+    if isinstance(plugin, IPluginV2):
+        return StaticAdapter(plugin)
+    if isinstance(plugin, IPlugin):
+        return ElderAdapter(plugin)
+    if isinstance(plugin, IPluginV3):
+        quick = ThreeAdapter(plugin)
+        found = [quick.core, quick.runtime]
+        fast = any(isinstance(c, (IPluginV3QuickCore, IPluginV3QuickBuild, IPluginV3QuickRuntime)) for c in found)
+        return QuickAdapter(plugin) if fast else quick
+    raise TypeError(f"a plugin is needed, not {type(plugin).__name__}")
+
+
+@dataclass(frozen=True, eq=False)
+class CreatorDefinition(Definition):
+    """The plugins of a creator. None: objects were used whose creator is not registered, in this process only."""
+
+    creator: Any = None
+
+
+def definition_of(name: str, version: str, namespace: str, creator: Any = None) -> CreatorDefinition:
+    """InputError for a name that none can have."""
+    def load(state: bytes) -> Loaded:
+        return Loaded(name, version, namespace, state)
+
+    return CreatorDefinition(name, compute, infer, {}, version, namespace, load=load, pure=False, session=Attached,
+                             settle=settle, creator=creator)
+
+
+def known(adapter: Adapter) -> Definition:
+    """The definition that stands for a plugin object's kind; made when nobody has registered its creator."""
+    name, version, namespace = ELDER if isinstance(adapter, ElderAdapter) else (
+        adapter.name, adapter.version, adapter.namespace)
+    found = plugins.versions(name, namespace).get(version)
+    return found or plugins.register(definition_of(name, version, namespace))
+
+
+class Loaded:
+    """A use of a plugin with the object that an engine holds for it: for a plan made at once, for a network when it is
+    asked for."""
+
+    def __init__(self, name: str, version: str, namespace: str, state: bytes) -> None:
+        self.title = (name, version, namespace)
+        self.use = Use.decode(state)
+        self._plugin: Adapter | None = None
+        self._lock = threading.Lock()
+        if self.use.settled:
+            self._plugin = self._made()
+
+    @property
+    def plugin(self) -> Adapter:
+        """PlanError when there is no creator for it; InputError when its creator fails."""
+        with self._lock:
+            if self._plugin is None:
+                self._plugin = self._made()
+            return self._plugin
+
+    def _made(self) -> Adapter:
+        live = LIVE.get(self.use.token) or KEPT.get(self.use.token)
+        if live is not None:
+            return live
+        name, version, namespace = self.title
+        definition = plugins.versions(name, namespace).get(version)
+        creator = getattr(definition, "creator", None)
+        what = f"plugin {name!r}, version {version}, namespace {namespace!r}"
+        if self.title == ELDER:
+            raise PlanError(f"layer {self.use.layer!r} is an IPlugin: a factory is needed to make it again",
+                            try_="runtime.deserialize_cuda_engine(plan, plugin_factory)")
+        if creator is None:
+            raise PlanError(f"{what} has no creator that is registered", at=f"layer {self.use.layer!r}",
+                            try_="get_plugin_registry().register_creator(creator, namespace) before the plan is loaded")
+        plugin = created(creator, self.use)
+        if plugin is None:
+            raise PlanError(f"the creator of {what} made no plugin", at=f"layer {self.use.layer!r}")
+        return adapter_of(plugin)
+
+
+def created(creator: Any, use: Use) -> Any:
+    """The plugin that a creator makes for a use: of a network's fields, or again of what a plan keeps."""
+    title, phases = str(creator.name), creator._class(TensorRTPhase)
+    fields = fields_of(use.kept, creator._class(PluginField), creator._class(PluginFieldType))
+    if isinstance(creator, IPluginCreator):
+        if use.settled:
+            return call(creator, "deserialize_plugin", use.layer, use.kept.data, title=title)
+        return call(creator, "create_plugin", use.layer, fields, title=title)
+    phase = phases.RUNTIME if use.settled else phases.BUILD
+    if isinstance(creator, IPluginCreatorV3Quick):
+        request = creator._class(QuickPluginCreationRequest).STRICT_JIT
+        return call(creator, "create_plugin", use.layer, creator.plugin_namespace, fields, phase, request, title=title)
+    return call(creator, "create_plugin", use.layer, fields, phase, title=title)
+
+
+class Attached:
+    """A plugin attached to one context."""
+
+    def __init__(self, state: Loaded, values: Sequence[Sequence[int]] = ()) -> None:
+        self.session = Session(state.use, state.plugin)
+
+    def run(self, arrays: Sequence[np.ndarray], targets: Sequence[np.ndarray | None], state: Loaded,
+            values: Sequence[Sequence[int]] = ()) -> tuple[np.ndarray, ...]:
+        return tuple(self.session.run(arrays, values, targets))
+
+    def __del__(self) -> None:
+        if hasattr(self, "session"):
+            try:
+                self.session.close()
+            except Exception:                             # printed already; nobody is left to tell
+                pass
+
+
+def settle(op: Plugin, types: Sequence[ValueType | None], profiles: Sequence[Profile]) -> Plugin:
+    """The operator for a build: its plugin configured, and its parameters kept in it."""
+    state: Loaded = arguments(op.definition, op)["state"]
+    if state.use.settled:
+        return op
+    known = [t for t in types if isinstance(t, TensorType)]
+    if len(known) != len(types):
+        raise UnsupportedError(f"plugin {op.title} has an input whose shape only run time knows")
+    use, plugin = settled(state.use, state.plugin, known, op.values, profiles, _log.info)
+    if getattr(op.definition, "creator", None) is None:
+        use = use.changed(token=held(plugin))
+        KEPT[use.token] = plugin
+    return replace(op, state=use.encode())
+
+
+def infer(*types: TensorType | None, state: Loaded, values: Sequence[Sequence[Dim]] = ()) -> tuple[Any, ...]:
+    """The shape rule of all plugins that come from creators: what the plugin said when the network was built."""
+    return state.use.outputs(types, values)
+
+
+def compute(*arrays: np.ndarray, state: Loaded, values: Sequence[Sequence[int]] = ()) -> tuple[np.ndarray, ...]:
+    """One run, in a session of its own."""
+    session = Session(state.use, state.plugin)
+    try:
+        return tuple(session.run(arrays[:len(state.use.inputs)], values, [None] * len(state.use.rules)))
+    finally:
+        session.close()
