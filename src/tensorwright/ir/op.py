@@ -31,6 +31,8 @@ class Op:
 
     types_are_given: ClassVar[bool] = False      # True: outputs' types are given where a layer is added, not inferred
 
+    has_effect: ClassVar[bool] = False           # True: it is not dropped though nobody reads what it gives
+
     def infer(self, *inputs: TensorType | None) -> ValueType | tuple[ValueType, ...]:
         """Output types from input types (None for an absent optional input). ShapeError or TypeMismatch."""
         raise NotImplementedError(type(self).__name__)

@@ -1,11 +1,13 @@
 """The operators of the intermediate representation: one file per family."""
 
 from . import expr
+from .assertion import Assertion, unasserted
 from .attention import Attention
 from .chain import Chain
 from .control import Body, Branch, Loop, Scanned, Stacked, layers_inside
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
+from .dynamic_quantize import DynamicQuantize
 from .fused import Fused
 from .gather import Gather, GatherElements, GatherND
 from .host import Host, host_node
@@ -22,8 +24,8 @@ from .scan import CumProd, CumSum, TopK
 from .scatter import ScatterElements, ScatterND
 from .softmax import Softmax
 
-__all__ = ["ArgReduce", "Attention", "Body", "Branch", "Chain", "Concat", "ConvTranspose", "Convolution", "CumProd",
-           "CumSum", "Expand", "Fill", "Fused", "Gather", "GatherElements", "GatherND", "Host", "Iota", "Loop",
-           "MatMul", "Normalize", "Pad", "Pointwise", "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "Scanned",
-           "ScatterElements", "ScatterND", "ShapeVector", "Slice", "Softmax", "Stacked", "TopK", "Transpose", "expr",
-           "host_node", "layers_inside"]
+__all__ = ["ArgReduce", "Assertion", "Attention", "Body", "Branch", "Chain", "Concat", "ConvTranspose", "Convolution",
+           "CumProd", "CumSum", "DynamicQuantize", "Expand", "Fill", "Fused", "Gather", "GatherElements", "GatherND",
+           "Host", "Iota", "Loop", "MatMul", "Normalize", "Pad", "Pointwise", "Pool", "Recurrent", "Reduce", "Reshape",
+           "Resize", "Scanned", "ScatterElements", "ScatterND", "ShapeVector", "Slice", "Softmax", "Stacked", "TopK",
+           "Transpose", "expr", "host_node", "layers_inside", "unasserted"]

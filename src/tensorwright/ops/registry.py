@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ..ir import Layer, OpaqueType, TensorType
+from .assertion import Assertion
 from .attention import Attention
 from .chain import Chain
 from .control import Body, Branch, Loop, Scanned, Stacked
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
+from .dynamic_quantize import DynamicQuantize
 from .expr import Apply, Const, In
 from .fused import Fused
 from .gather import Gather, GatherElements, GatherND
@@ -28,6 +30,7 @@ from .softmax import Softmax
 #: name → class: what ir.codec may write and read.
 REGISTRY: dict[str, type] = {cls.__name__: cls for cls in (
     TensorType, OpaqueType, In, Const, Apply, Layer, Body, Scanned, Stacked,
-    ArgReduce, Attention, Branch, Chain, Concat, Convolution, ConvTranspose, CumProd, CumSum, Expand, Fill, Fused,
-    Gather, GatherElements, GatherND, Host, Iota, Loop, MatMul, Normalize, Pad, Pointwise, Pool, Recurrent, Reduce,
-    Reshape, Resize, ScatterElements, ScatterND, ShapeVector, Slice, Softmax, TopK, Transpose)}
+    ArgReduce, Assertion, Attention, Branch, Chain, Concat, ConvTranspose, Convolution, CumProd, CumSum,
+    DynamicQuantize, Expand, Fill, Fused, Gather, GatherElements, GatherND, Host, Iota, Loop, MatMul, Normalize,
+    Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize, ScatterElements, ScatterND, ShapeVector, Slice,
+    Softmax, TopK, Transpose)}

@@ -23,7 +23,13 @@ def fold_constants(graph: Graph, report: Report) -> None:
         if layer.name not in graph.layers:
             continue
         layer = graph.layers[layer.name]
-        if all(i is None or i in graph.constants for i in layer.inputs):
+        is_constant = all(i is None or i in graph.constants for i in layer.inputs)
+        if layer.op.has_effect:
+            if is_constant:                      # what it does, it does now: an assertion holds, or the build fails
+                layer.op.reference(*(graph.constants[i] for i in layer.inputs if i))
+                graph.drop(layer)
+                report.fire("fold constants", layer.name)
+        elif is_constant:
             _fold(graph, layer, report)
         elif all(_is_empty(graph, o) for o in layer.outputs if o):
             for o in filter(None, layer.outputs):

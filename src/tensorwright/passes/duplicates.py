@@ -19,6 +19,8 @@ def drop_dead(graph: Graph, report: Report) -> None:
     for layer in reversed(graph.ordered()):
         if layer.name not in graph.layers:
             continue
+        if layer.op.has_effect:
+            continue
         dead = [o for o in layer.outputs if o and graph.is_dead(o)]
         if len(dead) == len([o for o in layer.outputs if o]):
             before = len(graph.layers)

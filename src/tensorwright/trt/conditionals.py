@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..dtypes import DType
-from ..errors import BuildError, ShapeError
+from ..errors import BuildError, ShapeError, UnsupportedError
 from ..ir import OpaqueType, TensorType, ValueType
 from ..ops import Branch
 from .enums import LayerType
@@ -118,6 +118,9 @@ class IIfConditional(Construct):
         inside = Inside(to, nesting.members(self), True)
         self._seeded(inside)
         nesting.write(inside)
+        if any(layer.op.has_effect for layer in inside.editor.layers):
+            raise UnsupportedError(f"assertions inside {self._label()} are not in this version",
+                                   try_="assert outside of it that the condition implies what must hold")
         sides = [[inside.needed(end._inputs[k], f"output {end.name!r}") for end in self._ends()]
                  for k in (0, 1)]
         kinds = inside.editor.types

@@ -146,7 +146,7 @@ def pruned(layers: list[Layer], wanted: Iterable[str]) -> Iterator[Layer]:
     """The layers that the values wanted depend on, in order."""
     needed, kept = set(wanted), []
     for layer in reversed(layers):
-        if needed.intersection(layer.outputs):
+        if needed.intersection(layer.outputs) or layer.op.has_effect:
             needed.update(i for i in layer.inputs if i)
             kept.append(layer)
     return reversed(kept)

@@ -18,6 +18,7 @@ from .layers import IConstantLayer
 from .logger import ILogger, say
 from .nesting import Construct, Nesting
 from .network_layers import NetworkLayers
+from .network_sequences import NetworkSequences
 from .plugins.network import NetworkPlugins
 from .recorder import Recorded, Voice
 from .tensor import ITensor, tensors
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(NetworkLayers, NetworkFlow, NetworkPlugins, Recorded):
+class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPlugins, Recorded):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
@@ -267,7 +268,7 @@ class INetworkDefinition(NetworkLayers, NetworkFlow, NetworkPlugins, Recorded):
             if value != tensor.name:
                 raise BuildError(f"output {tensor.name!r} has the name of another tensor", try_="give it another name")
         lowering.editor.outputs = values
-        lowering.editor.metadata = dict(self._metadata)
+        lowering.editor.metadata = {**self._metadata, **lowering.editor.metadata}
         if self.has_implicit_batch_dimension:
             lowering.editor.metadata[IMPLICIT_BATCH] = str(max(1, int(self._builder.max_batch_size)))
         return lowering.editor.finish()

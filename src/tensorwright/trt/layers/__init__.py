@@ -1,5 +1,8 @@
 """The layer classes, by what they do to a tensor."""
 
+from .assertion import IAssertionLayer, IDistCollectiveLayer
+from .attention import IAttention, IAttentionBoundaryLayer, IAttentionInputLayer, IAttentionOutputLayer
+from .experts import IDynamicQuantizeLayer, IKVCacheUpdateLayer, IMoELayer
 from .index import IGatherLayer, IResizeLayer, IScatterLayer
 from .matrix import IFullyConnectedLayer, IMatrixMultiplyLayer
 from .movement import (
@@ -22,6 +25,7 @@ from .pointwise import (
     ISelectLayer,
     IUnaryLayer,
 )
+from .recurrent import IRNNLayer, IRNNv2Layer
 from .reduce import ICumulativeLayer, INormalizationLayer, IReduceLayer, ISoftMaxLayer, ITopKLayer
 from .standard import (
     IDequantizeLayer,
@@ -41,6 +45,11 @@ from .window import IConvolutionLayer, IDeconvolutionLayer, IPoolingLayer
 
 __all__ = [
     "IActivationLayer",
+    "IAssertionLayer",
+    "IAttention",
+    "IAttentionBoundaryLayer",
+    "IAttentionInputLayer",
+    "IAttentionOutputLayer",
     "ICastLayer",
     "IConcatenationLayer",
     "IConstantLayer",
@@ -48,6 +57,8 @@ __all__ = [
     "ICumulativeLayer",
     "IDeconvolutionLayer",
     "IDequantizeLayer",
+    "IDistCollectiveLayer",
+    "IDynamicQuantizeLayer",
     "IEinsumLayer",
     "IElementWiseLayer",
     "IFillLayer",
@@ -55,8 +66,10 @@ __all__ = [
     "IGatherLayer",
     "IGridSampleLayer",
     "IIdentityLayer",
+    "IKVCacheUpdateLayer",
     "ILRNLayer",
     "IMatrixMultiplyLayer",
+    "IMoELayer",
     "INMSLayer",
     "INonZeroLayer",
     "INormalizationLayer",
@@ -65,6 +78,8 @@ __all__ = [
     "IParametricReLULayer",
     "IPoolingLayer",
     "IQuantizeLayer",
+    "IRNNLayer",
+    "IRNNv2Layer",
     "IRaggedSoftMaxLayer",
     "IReduceLayer",
     "IResizeLayer",
