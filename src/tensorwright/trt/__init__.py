@@ -12,6 +12,13 @@ from . import layers as _layers
 from . import plugins as _plugins
 from .builder import Builder
 from .caffe import CaffeParser, IBlobNameToTensor
+from .calibrators import (
+    IInt8Calibrator,
+    IInt8EntropyCalibrator,
+    IInt8EntropyCalibrator2,
+    IInt8LegacyCalibrator,
+    IInt8MinMaxCalibrator,
+)
 from .callbacks import IOutputAllocator, IProfiler, IProgressMonitor, Profiler, Stream
 from .conditionals import (
     IConditionLayer,
@@ -93,6 +100,11 @@ __all__ = [
     "IIfConditionalInputLayer",
     "IIfConditionalOutputLayer",
     "IIteratorLayer",
+    "IInt8Calibrator",
+    "IInt8EntropyCalibrator",
+    "IInt8EntropyCalibrator2",
+    "IInt8LegacyCalibrator",
+    "IInt8MinMaxCalibrator",
     "ILayer",
     "ILogger",
     "ILoop",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..plan.records import Plan
+from .calibration import RANGES, found_ranges
 from .callbacks import IProgressMonitor, guarded
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
 from .enums import (
@@ -211,6 +213,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
     check_memory(network)
     records = network._finish()
     profiles = network._batches() if network.has_implicit_batch_dimension else config._made_profiles(records)
+    ranges = found_ranges(network, records, config, logger)
     for profile in config._profiles:
         for name in profile._shapes:
             if name not in records.inputs:
@@ -236,7 +239,8 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
             config._cache._content = cache.read_bytes()
     check_workspace(plan, config, logger)
     from .engine import VERBOSITY
-    return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name})
+    return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name,
+                                   **({RANGES: json.dumps(ranges)} if ranges else {})})
 
 
 class Watcher:

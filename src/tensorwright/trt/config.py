@@ -23,6 +23,7 @@ from .enums import (
 )
 from .enums.choice import bits, members
 from .foundation import Closed, Dims, IHostMemory, Shape
+from .quantizing import QuantizationWishes
 
 #: Seconds of tuning per builder_optimization_level; None: as long as it takes.
 TUNE_BUDGET: tuple[float | None, ...] = (0.0, 5.0, 20.0, None, None, None)
@@ -104,7 +105,7 @@ def merged(first: dict, second: dict | None = None) -> dict:
     return result
 
 
-class IBuilderConfig(Closed):
+class IBuilderConfig(QuantizationWishes):
     """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
     avg_timing_iterations = 1
@@ -131,6 +132,7 @@ class IBuilderConfig(Closed):
         self._pools: dict[MemoryPoolType, int] = {}
         self._cache: ITimingCache | None = None
         self._sources = 0
+        self._reset_quantization()
 
     def set_flag(self, flag: BuilderFlag) -> None:
         self._flags.add(flag)

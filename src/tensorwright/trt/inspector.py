@@ -11,6 +11,7 @@ from ..dtypes import DType
 from ..errors import InputError
 from ..plan.inspect import layers
 from ..plan.records import Launch, LayerInfo, Program, Step, View
+from .calibration import ranges_of
 from .context import IExecutionContext
 from .engine import ICudaEngine
 from .enums import LayerInformationFormat, ProfilingVerbosity
@@ -64,14 +65,19 @@ class EngineInspector(Recorded):
         if verbosity == ProfilingVerbosity.NONE:
             return []
         found: list[Any] = []
+        known = ranges_of(self._engine._plan)
         for number, program in enumerate(self._engine._plan.programs):
             suffix = f" [profile {number}]" if number else ""
             if verbosity == ProfilingVerbosity.LAYER_NAMES_ONLY:
                 found += [info.name + suffix for info in layers(program)]
             else:
                 sizes = self._sizes(number)
-                found += [detailed(program, step, info, sizes, suffix)
-                          for step, info in zip(program.steps, layers(program), strict=True)]
+                rows = [detailed(program, step, info, sizes, suffix)
+                        for step, info in zip(program.steps, layers(program), strict=True)]
+                for entry in (t for row in rows for t in (*row["Inputs"], *row["Outputs"])):
+                    if range := known.get(entry["Name"].removesuffix(suffix)):
+                        entry["DynamicRange"] = range         # found by calibration, or given by the script
+                found += rows
         return found
 
     def _sizes(self, profile: int) -> dict[str, int]:

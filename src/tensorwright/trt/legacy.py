@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .calibrators import IInt8Calibrator
 from .enums import BuilderFlag
 from .foundation import Closed
 
@@ -23,6 +24,7 @@ class BuilderOptions(Closed):
     debug_sync = False
     min_find_iterations = 1
     average_find_iterations = 1
+    int8_calibrator: IInt8Calibrator | None = None
 
     def _config(self: Any) -> IBuilderConfig:
         """The same wishes as a configuration."""
@@ -34,6 +36,7 @@ class BuilderOptions(Closed):
                 config.set_flag(flag)
         if self.max_workspace_size:
             config.max_workspace_size = self.max_workspace_size
+        config.int8_calibrator = self.int8_calibrator
         config.avg_timing_iterations = self.average_find_iterations
         config.min_timing_iterations = self.min_find_iterations
         return config

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from ..dims import Expr
 from ..ir import TensorType, ValueType
 from .enums import DataType, TensorFormat, TensorLocation
-from .foundation import Closed, Dims, Shape, ours, theirs
+from .foundation import Dims, Shape, ours, theirs
+from .quantizing import DynamicRange
 
 if TYPE_CHECKING:
     from .layer import ILayer
     from .network import INetworkDefinition
 
 
-class ITensor(Closed):
+class ITensor(DynamicRange):
     """An input of the network, a constant, or an output of a layer. Made by the network, not by hand."""
 
     location = TensorLocation.DEVICE

@@ -20,6 +20,7 @@ from tensorwright.cli.exec.flags import State
 from tensorwright.cli.exec.inventory import FLAGS
 from tensorwright.cli.main import main
 from tensorwright.generations import v10
+from tensorwright.runtime import store
 
 MODEL = resources.files("tensorwright") / "data" / "digits.onnx"
 QUICK = ["--duration=0.05", "--warmUp=5", "--iterations=3", "--builderOptimizationLevel=0"]
@@ -285,3 +286,18 @@ def test_the_flags_that_people_use() -> None:
     assert set(used) <= names
     spelled = [n for f in FLAGS for n in (f.name, *f.others)]
     assert len(spelled) == len(set(spelled))
+
+
+def test_a_calibration_cache_gives_ranges(folder: Path) -> None:
+    (folder / "ranges.cache").write_text("TRT-8601-EntropyCalibration2\nimage: 3c010a14\nrelu: 3d010a14\n")
+    out, err = execute(f"--onnx={folder}/digits.onnx", "--int8", f"--calib={folder}/ranges.cache", *QUICK[3:], *RANGE,
+                       "--skipInference", f"--saveEngine={folder}/int8.plan", "--builderOptimizationLevel=0")
+    assert "2 tensors have ranges for 8-bit integers" in out + err
+    ranges = json.loads(store.load(folder / "int8.plan").metadata["dynamic_ranges"])
+    assert set(ranges) == {"image", "relu"} and ranges["image"][1] == pytest.approx(0.0078759 * 127, rel=1e-4)
+    _, err = execute(f"--onnx={folder}/digits.onnx", f"--calib={folder}/ranges.cache", code=FAILED)
+    assert "needs --int8" in err
+    _, err = execute(f"--onnx={folder}/digits.onnx", "--int8", f"--calib={folder}/missing", code=FAILED)
+    assert "missing" in err
+    _, err = execute(f"--onnx={folder}/digits.onnx", "--int8", f"--calib={MODEL}", code=FAILED)
+    assert "no calibration cache" in err

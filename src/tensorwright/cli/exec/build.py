@@ -24,6 +24,7 @@ from ...trt import (
     TensorFormat,
 )
 from ..console import UsageError
+from .calibration import CachedRanges
 from .files import read, write
 from .flags import Asked
 from .log import Log
@@ -99,6 +100,10 @@ def set_options(asked: Asked, config: IBuilderConfig, log: Log) -> None:
         elif asked[name]:
             for flag in flags:
                 config.set_flag(flag)
+    if asked["calib"] is not None:
+        if not (asked["int8"] or asked["best"]) or asked["stronglyTyped"]:
+            raise UsageError("--calib gives ranges for 8-bit integers: it needs --int8, and no --stronglyTyped")
+        config.int8_calibrator = CachedRanges(asked["calib"])
     for name, flag in (("noBuilderCache", BuilderFlag.DISABLE_TIMING_CACHE),
                        ("directIO", BuilderFlag.DIRECT_IO), ("allowGPUFallback", BuilderFlag.GPU_FALLBACK)):
         if asked[name]:

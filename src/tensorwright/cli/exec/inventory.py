@@ -35,6 +35,8 @@ BUILD = (
     *(Flag(name, "Build", f"{what} may be used", state=PERMISSION) for name, what in (
         ("fp16", "half precision"), ("bf16", "bfloat16"), ("int8", "8-bit integers"), ("fp8", "8-bit floats"),
         ("int4", "4-bit integers"), ("best", "every type"))),
+    Flag("calib", "Build", "with --int8: take ranges of tensors from this calibration cache; the plan keeps them, and "
+         "computes in float32", Path, metavar="FILE"),
     Flag("precisionConstraints", "Build", "what --layerPrecisions means: obey makes one that cannot be kept an error",
          one_of("none", "prefer", "obey"), "none", metavar="none|prefer|obey"),
     Flag("layerPrecisions", "Build", "NAME:TYPE,... the types that layers compute in; * ends a name that begins so",
@@ -84,8 +86,7 @@ BUILD = (
       for name in ("explicitBatch", "explicitPrecision")),
     later("batch", "Build", "give --shapes: an ONNX model has its batch in its shapes"),
     later("maxBatch", "Build", "give --maxShapes: an ONNX model has its batch in its shapes"),
-    later("calib", "Build", "leave it out: there is no calibration in this version"),
-    *(later(name, "Build", "leave it out: there is no calibration in this version")
+    *(later(name, "Build", "leave it out: ranges are those that --calib gives, no batches are run")
       for name in ("calibProfile", "minShapesCalib", "optShapesCalib", "maxShapesCalib")),
     *(later(name, "Build", "leave it out: a plan of another version is built again when it is loaded", value=False,
             others=others) for name, others in (("versionCompatible", ("vc",)), ("excludeLeanRuntime", ()))),
