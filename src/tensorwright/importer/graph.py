@@ -206,7 +206,7 @@ class GraphImporter:
         if definition.expand is not None:
             body = expansion(definition, keywords(definition, given), types)
             return self.expanded(proto, body.opset_import, body.node, body, inputs, name, frame, origin), "expanded"
-        op = use(definition, given, types, count=len(proto.output))
+        op = use(definition, given, types, count=len(proto.output), layer=name)
         made = op.infer(*types)
         self.ways.reasons[origin] = op.on_host
         return self.writer.add_host(op, inputs, made if isinstance(made, tuple) else (made,), name, origin), "host"

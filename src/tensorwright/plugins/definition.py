@@ -81,6 +81,7 @@ class Definition:
     session      session(**attributes) → an object of which each context has one per layer, for plugins that keep
                  something from run to run: its run(arrays, targets, **attributes) takes the place of compute. It may
                  write results into the arrays `targets` (None: make one), and then gives those
+    node         node(attributes, types, layer) → the operator for a node of a model: in place of the checks of `use`
     settle       settle(op, types, profiles) → the operator, configured when a build begins
     """
 
@@ -97,6 +98,7 @@ class Definition:
     pure: bool = True
     overrides: bool = False
     session: Callable[..., Any] | None = None
+    node: Callable[..., Any] | None = None
     settle: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:

@@ -138,15 +138,19 @@ class Plugin(Op):
 
 
 def use(definition: Definition, attributes: Mapping[str, Any] | None = None, types: tuple[ValueType | None, ...] = (),
-        *, state: bytes = b"", count: int | None = None) -> Plugin:
+        *, state: bytes = b"", count: int | None = None, layer: str = "") -> Plugin:
     """The operator that applies a plugin with these attributes to inputs of these types.
 
     count   outputs, where types do not tell because one is opaque; else the shape rule tells
+    layer   the layer's name, where it is known
     InputError for attributes that the plugin does not have or that have another type; ShapeError from its shape rule.
     """
     if definition.compute is None:
         raise InputError(f"plugin {definition.title} is an expression of standard operators, not a layer of its own",
                          try_="use it in an ONNX model: its operators are compiled there")
+    if definition.node is not None:
+        made: Plugin = definition.node(attributes or {}, types, layer)
+        return made
     values = checked(definition.attributes, attributes or {}, definition.title)
     op = Plugin(definition.name, definition.version, definition.namespace, definition.package, values, state)
     definition.check_inputs(len(types))

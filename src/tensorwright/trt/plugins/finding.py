@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,22 +12,23 @@ import numpy as np
 
 from ... import plugins
 from ...dims import Dim
-from ...errors import PlanError, UnsupportedError
+from ...errors import InputError, PlanError, UnsupportedError
 from ...ir import TensorType, ValueType
 from ...plan.records import Profile
 from ...plugins import Definition, Plugin
 from ...plugins.op import arguments
 from ..enums import PluginFieldType, QuickPluginCreationRequest, TensorRTPhase
-from .adapters import Adapter, DynamicAdapter, ThreeAdapter, call, fields_of
+from .adapters import Adapter, DynamicAdapter, Kept, ThreeAdapter, call, fields_of
 from .adapters_quick import QuickAdapter
 from .adapters_static import ElderAdapter, StaticAdapter
 from .creators import IPluginCreator, IPluginCreatorV3Quick
 from .elder import IPlugin
 from .fields import PluginField
+from .nodes import fields_for
 from .plans import Use
 from .quick import IPluginV3QuickBuild, IPluginV3QuickCore, IPluginV3QuickRuntime
 from .session import Session
-from .uses import KEPT, LIVE, held, settled
+from .uses import KEPT, LIVE, asked, held, settled
 from .v2 import IPluginV2, IPluginV2DynamicExt
 from .v3 import IPluginV3
 
@@ -65,8 +66,16 @@ def definition_of(name: str, version: str, namespace: str, creator: Any = None) 
     def load(state: bytes) -> Loaded:
         return Loaded(name, version, namespace, state)
 
+    def node(attributes: Mapping[str, Any], types: Sequence[ValueType | None], layer: str) -> Plugin:
+        if creator is None:
+            raise PlanError(f"plugin {name!r}, version {version}, has no creator that is registered")
+        kept = Kept(fields=fields_for(creator, attributes))
+        adapter = adapter_of(made_by(creator, Use("", layer, (), {}, (), kept=kept)))
+        use = asked(adapter, tensors(types, name), layer=layer, kept=kept)
+        return Plugin(name, version, namespace, state=use.encode(), count=len(use.rules))
+
     return CreatorDefinition(name, compute, infer, {}, version, namespace, load=load, pure=False, session=Attached,
-                             settle=settle, creator=creator)
+                             node=node, settle=settle, creator=creator)
 
 
 def known(adapter: Adapter) -> Definition:
@@ -111,10 +120,15 @@ class Loaded:
         if creator is None:
             raise PlanError(f"{what} has no creator that is registered", at=f"layer {self.use.layer!r}",
                             try_="get_plugin_registry().register_creator(creator, namespace) before the plan is loaded")
-        plugin = created(creator, self.use)
-        if plugin is None:
-            raise PlanError(f"the creator of {what} made no plugin", at=f"layer {self.use.layer!r}")
-        return adapter_of(plugin)
+        return adapter_of(made_by(creator, self.use))
+
+
+def made_by(creator: Any, use: Use) -> Any:
+    """What a creator makes for a use. InputError when that is nothing."""
+    plugin = created(creator, use)
+    if plugin is None:
+        raise InputError(f"the creator of plugin {str(creator.name)!r} made none", at=f"layer {use.layer!r}")
+    return plugin
 
 
 def created(creator: Any, use: Use) -> Any:
@@ -155,14 +169,21 @@ def settle(op: Plugin, types: Sequence[ValueType | None], profiles: Sequence[Pro
     state: Loaded = arguments(op.definition, op)["state"]
     if state.use.settled:
         return op
-    known = [t for t in types if isinstance(t, TensorType)]
-    if len(known) != len(types):
-        raise UnsupportedError(f"plugin {op.title} has an input whose shape only run time knows")
-    use, plugin = settled(state.use, state.plugin, known, op.values, profiles, _log.info)
+    use, plugin = settled(state.use, state.plugin, tensors(types, op.title), op.values, profiles, _log.info)
     if getattr(op.definition, "creator", None) is None:
         use = use.changed(token=held(plugin))
         KEPT[use.token] = plugin
     return replace(op, state=use.encode())
+
+
+def tensors(types: Sequence[ValueType | None], title: str) -> list[TensorType]:
+    """The types, all of tensors. UnsupportedError when one is absent, or its shape is only known at run time."""
+    known = [t for t in types if isinstance(t, TensorType)]
+    if len(known) != len(types):
+        at = next(i for i, t in enumerate(types) if not isinstance(t, TensorType))
+        raise UnsupportedError(f"input {at} of plugin {title} is {types[at] or 'absent'}: a plugin made by a creator "
+                               "takes tensors whose shapes follow from those of the network's inputs")
+    return known
 
 
 def infer(*types: TensorType | None, state: Loaded, values: Sequence[Sequence[Dim]] = ()) -> tuple[Any, ...]:

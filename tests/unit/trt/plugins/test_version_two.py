@@ -102,20 +102,6 @@ def circular(trt: ModuleType, calls: list[str], fault: str = "") -> tuple[type, 
     return CircularPadding, Creator
 
 
-@pytest.fixture
-def registered() -> Any:
-    """register(module, creator): for the time of one test."""
-    made = []
-
-    def register(trt: ModuleType, creator: Any) -> Any:
-        assert trt.get_plugin_registry().register_creator(creator, "test")
-        made.append((trt, creator))
-        return creator
-    yield register
-    for trt, creator in made:
-        trt.get_plugin_registry().deregister_creator(creator)
-
-
 def padded(trt: ModuleType, plugin: Any, log: Any = None) -> tuple[Any, Any, Any]:
     builder, network, config = started(trt, log)
     x = network.add_input("x", trt.float32, (1, 2, -1, 4))

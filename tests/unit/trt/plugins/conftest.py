@@ -1,0 +1,21 @@
+"""Creators are registered for the time of one test."""
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def registered() -> Iterator[Callable[..., Any]]:
+    """register(module, creator): the creator, registered in namespace "test" or the one given."""
+    made = []
+
+    def register(trt: ModuleType, creator: Any, namespace: str = "test") -> Any:
+        assert trt.get_plugin_registry().register_creator(creator, namespace)
+        made.append((trt, creator))
+        return creator
+    yield register
+    for trt, creator in made:
+        trt.get_plugin_registry().deregister_creator(creator)
