@@ -15,7 +15,7 @@ _log = logging.getLogger("tensorwright")
 #: The attribute by which a model says that some inputs are shape inputs.
 _SHAPE_INPUTS = "tensorrt_plugin_shape_input_indices"
 
-_BY_KIND = {"i": {"INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64},
+_BY_KIND: dict[str, dict[str, Any]] = {"i": {"INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64},
             "f": {"FLOAT16": np.float16, "FLOAT32": np.float32, "FLOAT64": np.float64}}
 _BY_NUMPY = {np.dtype(t): name for types in _BY_KIND.values() for name, t in types.items()}
 
