@@ -28,6 +28,7 @@ from . import trace
 from .assemble import Assembly
 from .cache import TimingCache, default_path, generator_version, problem_key
 from .check import check_program
+from .kept import KEPT, Row, as_metadata, kept_values
 from .lower import Lowering
 from .options import BuildOptions
 from .plugins import settled, unproven, used_plugins
@@ -67,12 +68,15 @@ def _build(network: Network, options: BuildOptions) -> Plan:
     trace.say(trace.REWRITES, lambda: f"{report}\n{optimised}")
     source = network if options.refit else None
     compiler = Compiler(optimised, options, tolerance_of(network, options.tolerance), source)
+    compiler.named = network.types.keys()
     programs = [compiler.program(profile) for profile in profiles]
     verification = Report(skipped=[unproven(p) for p in used_plugins(optimised)])
     if options.verify:
         for k, profile in enumerate(profiles):
             programs[k] = compiler.verified(network, programs[k], profile, verification, say)
-    plan = compiler.plan(programs, options.name or network.name, network.metadata)
+    metadata = {**network.metadata, **(as_metadata([compiler.kept[p.profile] for p in programs])
+                                       if options.keep_values else {})}
+    plan = compiler.plan(programs, options.name or network.name, metadata)
     for program in programs:
         trace.say(trace.LAYERS, partial(trace.layers, program))
         trace.say(trace.SUMMARY, partial(trace.summary, program, plan.name, time.perf_counter() - begin))
@@ -109,9 +113,10 @@ def rebuild(plan: Plan, options: BuildOptions | None = None) -> Plan:
     network = network_of(plan)
     identical = any(w.digest for w in plan.refit)
     options = replace(options, profiles=tuple(p.profile for p in plan.programs), name=plan.name, refit=plan.refit,
-                      identical=identical)
+                      identical=identical, keep_values=KEPT in plan.metadata)
     fresh = build(network, options)
-    return replace(fresh, metadata={**fresh.metadata, **plan.metadata})
+    places = {key: text for key, text in fresh.metadata.items() if key == KEPT}
+    return replace(fresh, metadata={**fresh.metadata, **plan.metadata, **places})
 
 
 def network_of(plan: Plan, instead: Mapping[str, np.ndarray] | None = None) -> Network:
@@ -155,12 +160,16 @@ class Compiler:
         self.cache = TimingCache(path, self.cpu, self.threads)
         self.tuner = Tuner(self.cpu, self.threads, options, self.cache, tolerance)
         self.weights: dict[str, np.ndarray] = {}
+        self.named = network.types.keys()
+        self.kept: dict[Profile, list[Row]] = {}
 
     def program(self, profile: Profile, reuse: bool = True) -> Program:
         network, lowering, choices = self.lowered(profile)
         assembly = Assembly(network, lowering, choices, profile, self.cpu, self.threads, self.network)
-        program = assembly.run(reuse)
+        program = assembly.run(reuse and not self.options.keep_values)
         self.weights.update(assembly.weights)
+        if self.options.keep_values:
+            self.kept[profile] = kept_values(lowering, program, self.named)
         return program
 
     def lowered(self, profile: Profile) -> tuple[Network, Lowering, Mapping[Problem, Choice]]:

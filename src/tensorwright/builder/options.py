@@ -33,6 +33,8 @@ class BuildOptions:
     name           of the plan; None: the network's
     refit          constants of the network that can be replaced later
     identical      only by the same content: the build may look at it
+    keep_values    every intermediate value that is left after fusions keeps memory of its own, to be looked at after a
+                   run; Plan.metadata then says where (builder.kept)
     """
 
     profiles: tuple[Profile, ...] = ()
@@ -48,6 +50,7 @@ class BuildOptions:
     name: str | None = None
     refit: tuple[WeightInfo, ...] = ()
     identical: bool = False
+    keep_values: bool = False
 
     def __post_init__(self) -> None:
         """InputError for numbers that no build can keep to."""

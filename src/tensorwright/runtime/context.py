@@ -28,11 +28,12 @@ class Context:
     to an address, execute any number of times.
     """
 
-    def __init__(self, exe: Executable) -> None:
+    def __init__(self, exe: Executable, arena: Arena | None = None) -> None:
+        """arena: memory to work in, which may be dirty and of any size that the shapes in use need; None: its own."""
         self._exe = exe
-        self._arena = Arena(exe.program.arena_bytes)
+        self._arena = arena or Arena(exe.program.arena_bytes)
         self._sessions: dict[str, Any] = {}              # what operators of host steps keep, by layer
-        self._clean = True                               # nothing was written to the arena yet
+        self._clean = arena is None                      # nothing was written to the arena yet
         self._known: dict[tuple[Shape | None, ...], tuple[Bound, Quick | None]] = {}
         self._inputs = [(i.name, i, i.dtype.numpy if i.dtype is not None and i.shape is not None else None)
                         for i in exe.program.inputs]
@@ -49,8 +50,18 @@ class Context:
         return self._exe.program.profile
 
     @property
+    def arena(self) -> Arena:
+        return self._arena
+
+    @property
     def arena_bytes(self) -> int:
         return self._arena.size
+
+    def restore(self) -> None:
+        """Write again what must stay in the arena between runs, after somebody else used its memory."""
+        if self._bound is not None:
+            self._bound.prepare()
+        self._clean = False
 
     def _info(self, name: str, among: Sequence[TensorInfo], what: str) -> int:
         for number, info in enumerate(among):

@@ -20,7 +20,7 @@ from ..plan.records import Plan, Profile, TensorInfo
 from ..plan.refit import Hollow
 from .context import Context
 from .executable import Executable
-from .memory import writable
+from .memory import Arena, writable
 from .shapes import bind, refused, text
 
 
@@ -169,15 +169,18 @@ class Engine:
         raise InputError("no profile of the engine allows these shapes", try_="build with a profile that covers them",
                          given=", ".join(f"{n} {s}" for n, s in shapes.items()), **facts)
 
-    def context(self, profile: int | None = None) -> Context:
-        """A context of your own, for one thread at a time. profile: number in `profiles`, default the first."""
+    def context(self, profile: int | None = None, arena: Arena | None = None) -> Context:
+        """A context of your own, for one thread at a time. profile: number in `profiles`, default the first.
+
+        arena: memory for it to work in that nobody else uses meanwhile; None: its own, as much as the profile needs
+        """
         number = profile or 0
         if not 0 <= number < len(self._executables):
             raise InputError(f"profile {number} was asked for, the engine has {len(self._executables)}")
         if self.lacks_weights:
             raise PlanError("the plan was written without weights, and none were given since", at=self.name,
                             try_="refit the engine first")
-        return Context(self._executables[number])
+        return Context(self._executables[number], arena)
 
     # looking ------------------------------------------------------------------------------------------------------
     def profile(self, feeds: Mapping[str, Any] | Sequence[Any], repeats: int = 20) -> list[tuple[str, float]]:

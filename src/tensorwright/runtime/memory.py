@@ -64,6 +64,14 @@ class Arena:
         return self._bytes[offset:offset + size]
 
 
+class Borrowed(Arena):
+    """An arena in memory that somebody else keeps, `size` bytes from `address` on: dirty, and not freed here."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.size, self.address, self.start = size, address, 0
+        self._bytes = array_at(address, (size,), (1,), np.dtype(np.uint8), writable=True)
+
+
 def array_at(address: int, shape: Sequence[int], strides: Sequence[int], dtype: np.dtype,
              writable: bool = False) -> np.ndarray:
     """A strided array over foreign memory; strides in bytes. The caller keeps the memory alive and has checked it."""

@@ -10,6 +10,7 @@ from .. import __version__
 from . import enums as _enums
 from . import layers as _layers
 from . import plugins as _plugins
+from .allocators import IGpuAllocator, IGpuAsyncAllocator
 from .builder import Builder
 from .caffe import CaffeParser, IBlobNameToTensor
 from .calibrators import (
@@ -29,6 +30,7 @@ from .conditionals import (
 )
 from .config import IBuilderConfig, IOptimizationProfile, ITimingCache
 from .context import IExecutionContext
+from .debug import IDebugListener
 from .engine import ICudaEngine, Runtime
 from .enums import *  # noqa: F403
 from .foundation import (
@@ -75,6 +77,7 @@ from .plugins import *  # noqa: F403
 from .recorder import IErrorRecorder
 from .tensor import ITensor
 from .uff import UffParser
+from .working_memory import IRuntimeConfig
 
 __all__ = [
     *_enums.__all__,
@@ -92,8 +95,11 @@ __all__ = [
     "IBuilderConfig",
     "IConditionLayer",
     "ICudaEngine",
+    "IDebugListener",
     "IErrorRecorder",
     "IExecutionContext",
+    "IGpuAllocator",
+    "IGpuAsyncAllocator",
     "IHostMemory",
     "IIfConditional",
     "IIfConditionalBoundaryLayer",
@@ -119,6 +125,9 @@ __all__ = [
     "ITensor",
     "ITimingCache",
     "ITripLimitLayer",
+    "IRuntimeConfig",
+    "ITensor",
+    "ITimingCache",
     "Logger",
     "NodeIndices",
     "OnnxParser",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..plan.records import Plan
+from .allocators import Allocating
 from .calibration import RANGES, found_ranges
 from .callbacks import IProgressMonitor, guarded
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
@@ -38,7 +39,7 @@ class Cancelled(Exception):
     """The progress monitor asked the build to stop."""
 
 
-class Builder(BuilderOptions, Recorded, PluginUser):
+class Builder(BuilderOptions, Recorded, Allocating, PluginUser):
     """The entry point for building. Keeps the logger."""
 
     max_threads = 1
@@ -119,7 +120,7 @@ class Builder(BuilderOptions, Recorded, PluginUser):
         """The engine; None, with an error in the log, when the build fails."""
         from .engine import ICudaEngine
         plan = self._build(network, config)
-        return None if plan is None else self._class(ICudaEngine)(plan, self._logger)
+        return None if plan is None else self._class(ICudaEngine)(plan, self._logger, self._allocator)
 
     def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan | None:
         if self.max_threads != 1:
@@ -231,7 +232,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
         try:
             plan = builder.build(records, builder.BuildOptions(
                 profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
-                name=network.name))
+                name=network.name, keep_values=network._keep_unfused))
         finally:
             if progress is not None:
                 progress.finish()

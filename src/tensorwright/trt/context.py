@@ -14,18 +14,20 @@ from ..plan.records import TensorInfo
 from ..runtime import Context
 from ..runtime.memory import array_at
 from ..runtime.shapes import bind
+from .addresses import ContextAddresses, output_memory
 from .bindings import ContextBindings
-from .callbacks import IOutputAllocator, IProfiler, guarded, is_defined
+from .callbacks import IOutputAllocator, IProfiler, guarded
+from .context_state import ContextState
+from .debug import ContextDebug
 from .engine import ICudaEngine
+from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import Dims, Shape
 from .logger import ILogger, say
 from .recorder import Recorded, Voice
-
-#: Alignment asked of output allocators, in bytes.
-ALIGNMENT = 256
+from .working_memory import ContextMemory
 
 
-class IExecutionContext(ContextBindings, Recorded):
+class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, ContextDebug, ContextState, Recorded):
     """One activation of an engine, for one thread at a time. Bool results say whether it worked; the log says why not.
 
     Addresses are host addresses of dense tensors in C order, which the caller keeps alive. Work runs when it is
@@ -37,17 +39,22 @@ class IExecutionContext(ContextBindings, Recorded):
     enqueue_emits_profile = True
     debug_sync = False
 
-    def __init__(self, engine: ICudaEngine) -> None:
+    def __init__(self, engine: ICudaEngine, strategy: Strategy = Strategy.STATIC) -> None:
         self._engine, self._logger = engine, Voice(engine._logger)
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator] = {}
         self._emulated: list[str] = []
+        self._stream = 0
+        self._remember(strategy)
+        self._start_debugging()
+        self._start_state()
         self._select(0)
         self._closed = True
 
     def _select(self, index: int) -> None:
         self._index = index
-        self._context: Context = self._engine._engine.context(index)
+        self._profile = self._engine._engine.profiles[index]
+        self._context: Context | None = None              # made for the first execution
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._fresh = False                               # the shapes here are those of the runtime's context
         self._ready = False                               # nothing changed since an execution that worked in place
@@ -97,7 +104,7 @@ class IExecutionContext(ContextBindings, Recorded):
             env = bind([info], {name: wanted})
         except InputError as error:
             return self._refuse(str(error))
-        for symbol, (low, _, high) in self._context.profile.ranges:
+        for symbol, (low, _, high) in self._profile.ranges:
             if symbol in env and not low <= env[symbol] <= high:
                 return self._refuse(f"{name!r}: {wanted} is outside profile {self._index}: "
                                     f"{symbol} is {env[symbol]}, allowed is {low} to {high}")
@@ -140,7 +147,7 @@ class IExecutionContext(ContextBindings, Recorded):
         info = self._engine._known(name)
         if info is None or info.shape is None or info.dtype is None:
             return -1
-        ranges = {s: (r[0], r[2]) for s, r in self._context.profile.ranges}
+        ranges = {s: (r[0], r[2]) for s, r in self._profile.ranges}
         return math.prod(bounds(d, ranges)[1] for d in info.shape) * info.dtype.itemsize
 
     @property
@@ -165,42 +172,11 @@ class IExecutionContext(ContextBindings, Recorded):
         """Values of the symbols that the shapes set so far determine."""
         return bind(self._engine._engine.inputs, self._shapes)
 
-    # ---- addresses
-
-    def set_tensor_address(self, name: str, memory: int) -> bool:
-        """memory: where the tensor lies; 0 forgets it. False for an unknown name or a misaligned address."""
-        info = self._engine._known(name)
-        if info is None:
-            return False
-        address = int(memory)
-        if info.dtype is not None and address % info.dtype.itemsize:
-            return self._refuse(f"{name!r}: address {address:#x} is not aligned to {info.dtype}")
-        if self._addresses.get(name) != address:
-            self._addresses[name], self._ready = address, False
-        return True
-
-    def get_tensor_address(self, name: str) -> int:
-        return self._addresses.get(name, 0)
-
-    def set_output_allocator(self, name: str, output_allocator: IOutputAllocator | None) -> bool:
-        """Ask output_allocator for the output's memory at each execution; None asks for an address again."""
-        if self._engine._known(name) is None or name in self._engine._input_names:
-            return False
-        self._ready = False
-        if output_allocator is None:
-            self._allocators.pop(name, None)
-        else:
-            self._allocators[name] = output_allocator
-        return True
-
-    def get_output_allocator(self, name: str) -> IOutputAllocator | None:
-        return self._allocators.get(name)
-
     # ---- execution
 
     def execute_async_v3(self, stream_handle: Any) -> bool:
         """Run with the shapes and addresses set. The results are there when it returns."""
-        return self._execute()
+        return self._execute(stream_handle)
 
     def execute_v2(self, bindings: list[int]) -> bool:
         """Run with one address per tensor of the engine, in its order; or with those of all bindings, of which the
@@ -224,33 +200,47 @@ class IExecutionContext(ContextBindings, Recorded):
         except TensorwrightError as error:
             return self._failed(error)
 
-    def _execute(self) -> bool:
+    def _execute(self, stream: Any = 0) -> bool:
         try:
+            context = self._runner()
+            if self._memory.is_users:
+                context.restore()
             if self._ready and self.profiler is None:
                 for name in self._emulated:                # freed since, perhaps
                     self._host(name)
-                self._context.execute()
-                return True
+                context.execute()
+                return self._done(stream)
             if missing := self.infer_shapes():
                 return self._refuse(f"no shape is set for input{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
             engine = self._engine._engine
-            wanted = [i.name for i in (*engine.inputs, *engine.outputs) if i.name not in self._allocators]
+            self._check_memory()
+            self._make_room()
+            hidden = self._engine._hidden
+            wanted = [i.name for i in (*engine.inputs, *engine.outputs) if i.name not in {*self._allocators, *hidden}]
             if unset := [n for n in wanted if not self._addresses.get(n)]:
                 if any(math.prod(self._whole_shape(n)) for n in unset):
                     return self._refuse(f"no address is set for {', '.join(unset)}")
-            self._apply()
+            self._apply(context)
             owned = all(i.shape is not None for i in (*engine.inputs, *engine.outputs))
             self._ready = owned and not self._allocators and not unset
-            worked = self._run_in_place() if self._ready else self._run_copied()
+            worked = self._run_in_place(context) if self._ready else self._run_copied(context)
         except TensorwrightError as error:
             return self._failed(error)
         except RuntimeError as error:                     # shapes that contradict each other
             return self._refuse(str(error))
         if worked and self.profiler is not None and self.enqueue_emits_profile:
-            return self._profiled()
-        return worked
+            worked = self._profiled()
+        return worked and self._done(stream)
 
-    def _apply(self) -> None:
+    def _done(self, stream: Any) -> bool:
+        """After an execution that worked."""
+        if self._event:
+            self._inputs_consumed()
+        if self._listener is not None:
+            self._show(int(stream))
+        return True
+
+    def _apply(self, context: Context) -> None:
         """Give the runtime's context the shapes set here. InputError when they contradict each other."""
         if self._fresh:
             return
@@ -258,38 +248,35 @@ class IExecutionContext(ContextBindings, Recorded):
         for name, shape in self._shapes.items():          # while several inputs change, only the last word counts
             last = None
             try:
-                self._context.set_input_shape(name, shape)
+                context.set_input_shape(name, shape)
             except InputError as error:
                 last = error
         if last is not None:
             raise last
         self._fresh = True
 
-    def _run_in_place(self) -> bool:
-        for name in self._engine._names:
-            self._context.bind(name, self._host(name))
+    def _run_in_place(self, context: Context) -> bool:
+        for name in (*self._engine._names, *self._engine._hidden):
+            context.bind(name, self._host(name))
         self._emulated = [n for n in self._engine._names if is_device(self._addresses[n])]
-        self._context.execute()
+        context.execute()
         return True
 
-    def _host(self, name: str) -> int:
-        """The host address of a tensor; of emulated device memory, checked to hold all of the tensor."""
-        address = self._addresses.get(name, 0)
-        if not is_device(address):
-            return address
-        size = self._engine.get_tensor_bytes_per_component(name) * math.prod(self._whole_shape(name))
-        return host(address, size)
-
-    def _run_copied(self) -> bool:
+    def _run_copied(self, context: Context) -> bool:
         """Through arrays: for outputs whose size only the data decide, and for output allocators."""
-        results = self._context.run(self._feeds())
+        results = context.run(self._feeds())
         for info in self._engine._engine.outputs:
-            value = np.ascontiguousarray(results[info.name])
+            value = np.asarray(results[info.name], order="C")
+            if info.name in self._engine._debug_names:
+                self._values[info.name] = value
+            if info.name in self._engine._hidden:
+                continue
             allocator = self._allocators.get(info.name)
             if allocator is not None:
-                address = _allocated(allocator, info.name, self._addresses.get(info.name, 0), value.nbytes)
+                address = output_memory(allocator, info.name, self._addresses.get(info.name, 0), value.nbytes)
                 if not address and value.nbytes:
                     return self._refuse(f"the output allocator gave no memory for {info.name!r}")
+                self._addresses[info.name] = address
                 guarded(allocator.notify_shape, info.name, Dims(value.shape))
             else:
                 address = self._addresses[info.name]
@@ -312,7 +299,7 @@ class IExecutionContext(ContextBindings, Recorded):
     def _profiled(self) -> bool:
         profiler = self.profiler
         assert profiler is not None
-        for layer, seconds in self._context.time_steps(self._feeds(), repeats=1):
+        for layer, seconds in self._runner().time_steps(self._feeds(), repeats=1):
             guarded(profiler.report_layer_time, layer, seconds * 1e3)
         return True
 
@@ -328,10 +315,3 @@ def _resolved(d: Any, env: dict[str, int]) -> int:
         return evaluate(d, env)
     except KeyError:
         return -1
-
-
-def _allocated(allocator: IOutputAllocator, name: str, current: int, size: int) -> int:
-    """The address an allocator gives, by whichever of the two hooks it defines; 0 when it defines neither."""
-    if is_defined(allocator, "reallocate_output_async"):
-        return int(guarded(allocator.reallocate_output_async, name, current, size, ALIGNMENT, 0) or 0)
-    return int(guarded(allocator.reallocate_output, name, current, size, ALIGNMENT) or 0)

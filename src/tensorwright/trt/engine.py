@@ -11,17 +11,19 @@ from ..dims import Expr, evaluate
 from ..errors import TensorwrightError
 from ..plan.records import Plan, TensorInfo
 from ..runtime import Engine
+from .allocators import Allocating, IGpuAllocator
 from .bindings import EngineBindings
+from .debug import kept, marked
 from .enums import (
     DataType,
     EngineCapability,
-    ExecutionContextAllocationStrategy,
     HardwareCompatibilityLevel,
     ProfilingVerbosity,
     TensorFormat,
     TensorIOMode,
     TensorLocation,
 )
+from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import IMPLICIT_BATCH, Dims, IHostMemory, theirs
 from .logger import ILogger, say
 from .plugins.registry import PluginUser
@@ -30,6 +32,7 @@ from .recorder import Recorded, Voice
 if TYPE_CHECKING:
     from .context import IExecutionContext
     from .inspector import EngineInspector
+    from .working_memory import IRuntimeConfig
 
 #: Where a plan remembers what IBuilderConfig.profiling_verbosity was.
 VERBOSITY = "profiling_verbosity"
@@ -44,7 +47,7 @@ def serialized(plan: Plan) -> IHostMemory:
         return IHostMemory(path.read_bytes())
 
 
-class Runtime(Recorded, PluginUser):
+class Runtime(Recorded, Allocating, PluginUser):
     """Makes engines of serialized plans."""
 
     max_threads = 1
@@ -83,7 +86,7 @@ class Runtime(Recorded, PluginUser):
             if why_rebuild(plan, describe()) is not None:
                 from ..builder.fit import fit
                 plan = fit(plan, note=lambda text: say(self._logger, ILogger.WARNING, text))
-            return self._class(ICudaEngine)(plan, self._logger)
+            return self._class(ICudaEngine)(plan, self._logger, self._allocator)
         except (TensorwrightError, OSError) as error:
             self._logger.error(error)
             return None
@@ -98,13 +101,16 @@ class Runtime(Recorded, PluginUser):
 class ICudaEngine(EngineBindings, Recorded):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
-    def __init__(self, plan: Plan, logger: ILogger) -> None:
-        self._engine = Engine(plan)
+    def __init__(self, plan: Plan, logger: ILogger, allocator: IGpuAllocator | None = None) -> None:
+        """allocator: who gives contexts their working memory; None: the system."""
+        self._engine, self._allocator = Engine(plan), allocator
+        self._debug_names, self._hidden = marked(plan)
         self._plan, self._logger = plan, Voice(logger)
         self._tensors: dict[str, TensorInfo] = {}
         self._input_names = tuple(i.name for i in self._engine.inputs)
         for info in (*self._engine.inputs, *self._engine.outputs):
-            self._tensors.setdefault(info.name, info)
+            if info.name not in self._hidden:
+                self._tensors.setdefault(info.name, info)
         self._names = list(self._tensors)
         self._closed = True
 
@@ -174,18 +180,26 @@ class ICudaEngine(EngineBindings, Recorded):
     def serialize(self) -> IHostMemory:
         return serialized(self._plan)
 
-    def create_execution_context(self, strategy: ExecutionContextAllocationStrategy =
-                                 ExecutionContextAllocationStrategy.STATIC) -> IExecutionContext | None:
-        """A context with memory of its own; None, with an error in the log, when that cannot be had."""
+    def create_execution_context(self, strategy: Strategy | IRuntimeConfig = Strategy.STATIC,
+                                 runtime_config: IRuntimeConfig | None = None) -> IExecutionContext | None:
+        """A context, which takes its memory as the strategy or the runtime configuration says; None, with an error in
+        the log, when that cannot be had."""
         from .context import IExecutionContext
-        if strategy == ExecutionContextAllocationStrategy.USER_MANAGED:
-            say(self._logger, ILogger.ERROR, f"{strategy} is not in this version: contexts own their memory")
-            return None
+        config = runtime_config or strategy
         try:
-            return self._class(IExecutionContext)(self)
+            return self._class(IExecutionContext)(
+                self, config if isinstance(config, Strategy) else config.get_execution_context_allocation_strategy())
         except (TensorwrightError, MemoryError) as error:
             self._logger.error(error)
             return None
+
+    def create_execution_context_without_device_memory(self) -> IExecutionContext | None:
+        """create_execution_context(USER_MANAGED), as generations 5 to 10 call it."""
+        return self.create_execution_context(Strategy.USER_MANAGED)
+
+    def create_runtime_config(self) -> IRuntimeConfig:
+        from .working_memory import IRuntimeConfig
+        return self._class(IRuntimeConfig)()
 
     def create_engine_inspector(self) -> EngineInspector:
         from .inspector import EngineInspector
@@ -230,6 +244,10 @@ class ICudaEngine(EngineBindings, Recorded):
     def get_tensor_dtype(self, name: str) -> DataType:
         info = self._known(name)
         return DataType.FLOAT if info is None or info.dtype is None else theirs(info.dtype)
+
+    def is_debug_tensor(self, name: str) -> bool:
+        """Whether a tensor was marked when the network was defined, or is one of the unfused that were."""
+        return name in self._debug_names.values() or name in kept(self._plan, 0)
 
     def get_tensor_location(self, name: str) -> TensorLocation:
         return TensorLocation.DEVICE

@@ -32,7 +32,8 @@ class Closed:
     _generation: ClassVar[Mapping[str, Any]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if self._closed and not name.startswith("_") and not hasattr(self, name):
+        if self._closed and not name.startswith("_") and not hasattr(type(self), name) \
+                and not hasattr(self, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         object.__setattr__(self, name, value)
 

@@ -9,6 +9,7 @@ from ..dims import Dim, identifier, symbol
 from ..errors import BuildError, TensorwrightError
 from ..ir import Network, TensorType, ValueType
 from ..plan.records import Profile
+from .debug import NetworkDebug
 from .enums import DataType, NetworkDefinitionCreationFlag
 from .enums.choice import members
 from .flow import NetworkFlow
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPlugins, Recorded):
+class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPlugins, NetworkDebug, Recorded):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
@@ -51,6 +52,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
         self._failures: list[TensorwrightError] = []
         self._constructs: list[Construct] = []            # loops and conditionals
         self._nesting: Nesting | None = None
+        self._debug, self._keep_unfused = [], False
         self._closed = True
 
     # ---- what it is made of
@@ -269,6 +271,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
                 raise BuildError(f"output {tensor.name!r} has the name of another tensor", try_="give it another name")
         lowering.editor.outputs = values
         lowering.editor.metadata = {**self._metadata, **lowering.editor.metadata}
+        self._write_debug(lowering)
         if self.has_implicit_batch_dimension:
             lowering.editor.metadata[IMPLICIT_BATCH] = str(max(1, int(self._builder.max_batch_size)))
         return lowering.editor.finish()

@@ -1,0 +1,62 @@
+"""Where a context's tensors lie: addresses that the user gives, and allocators that are asked for an output's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..cuda.memory import host, is_device
+from .allocators import ALIGNMENT
+from .callbacks import IOutputAllocator, guarded, is_defined
+from .foundation import Closed
+
+
+class ContextAddresses(Closed):
+    """The part of IExecutionContext that knows addresses."""
+
+    _addresses: dict[str, int]
+    _allocators: dict[str, IOutputAllocator]
+
+    def set_tensor_address(self: Any, name: str, memory: int) -> bool:
+        """memory: where the tensor lies; 0 forgets it. False for an unknown name or a misaligned address."""
+        info = self._engine._known(name)
+        if info is None:
+            return False
+        address = int(memory)
+        if info.dtype is not None and address % info.dtype.itemsize:
+            return bool(self._refuse(f"{name!r}: address {address:#x} is not aligned to {info.dtype}"))
+        if self._addresses.get(name) != address:
+            self._addresses[name], self._ready = address, False
+        return True
+
+    def get_tensor_address(self, name: str) -> int:
+        return self._addresses.get(name, 0)
+
+    def set_output_allocator(self: Any, name: str, output_allocator: IOutputAllocator | None) -> bool:
+        """Ask output_allocator for the output's memory at each execution; None asks for an address again."""
+        if self._engine._known(name) is None or name in self._engine._input_names:
+            return False
+        self._ready = False
+        if output_allocator is None:
+            self._allocators.pop(name, None)
+        else:
+            self._allocators[name] = output_allocator
+        return True
+
+    def get_output_allocator(self, name: str) -> IOutputAllocator | None:
+        return self._allocators.get(name)
+
+    def _host(self: Any, name: str) -> int:
+        """The host address of a tensor; of emulated device memory, checked to hold all of the tensor."""
+        address = self._addresses.get(name, 0)
+        if not is_device(address):
+            return address
+        size = self._engine.get_tensor_bytes_per_component(name) * math.prod(self._whole_shape(name))
+        return host(address, size)
+
+
+def output_memory(allocator: IOutputAllocator, name: str, current: int, size: int) -> int:
+    """The address an allocator gives, by whichever of the two hooks it defines; 0 when it defines neither."""
+    if is_defined(allocator, "reallocate_output_async"):
+        return int(guarded(allocator.reallocate_output_async, name, current, size, ALIGNMENT, 0) or 0)
+    return int(guarded(allocator.reallocate_output, name, current, size, ALIGNMENT) or 0)
