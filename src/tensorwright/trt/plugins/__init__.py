@@ -1,10 +1,11 @@
 """Plugins as TensorRT's API has them: interfaces to implement, creators, the registry, layers."""
 
+from ..versioned import InterfaceInfo, IVersionedInterface
 from .creators import IPluginCreator, IPluginCreatorInterface, IPluginCreatorV3One, IPluginCreatorV3Quick
 from .elder import IPlugin, IPluginExt, IPluginFactory
 from .exprs import DimsExprs, IDimensionExpr, IExprBuilder, ISymExpr, ISymExprs, KernelLaunchParams
 from .fields import PluginField, PluginFieldCollection, PluginFieldCollection_
-from .interfaces import InterfaceInfo, IPluginCapability, IPluginResource, IPluginResourceContext, IVersionedInterface
+from .interfaces import IPluginCapability, IPluginResource, IPluginResourceContext
 from .layers import IPluginLayer, IPluginV2Layer, IPluginV3Layer
 from .quick import IPluginV3QuickAOTBuild, IPluginV3QuickBuild, IPluginV3QuickCore, IPluginV3QuickRuntime
 from .registry import IPluginRegistry, get_builder_plugin_registry, get_plugin_registry, init_libnvinfer_plugins

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..versioned import InterfaceInfo, IVersionedInterface
+from ..foundation import Closed
+from ..versioned import IVersionedInterface
 
 
 class IPluginCapability(IVersionedInterface):

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..enums import DataType, PluginCapabilityType
+from ..versioned import IVersionedInterface
 from .exprs import DimsExprs, IExprBuilder
 from .fields import PluginFieldCollection
-from .interfaces import IPluginCapability, IPluginResourceContext, IVersionedInterface, copied
+from .interfaces import IPluginCapability, IPluginResourceContext, copied
 from .tensors import DynamicPluginTensorDesc, PluginTensorDesc
 from .v2 import undefined
 
