@@ -33,6 +33,15 @@ from .context import IExecutionContext
 from .debug import IDebugListener
 from .engine import ICudaEngine, Runtime
 from .enums import *  # noqa: F403
+from .factories import (
+    FieldCollection,
+    FieldMap,
+    ICaffePluginFactory,
+    ICaffePluginFactoryExt,
+    ICaffePluginFactoryV2,
+    IUffPluginFactory,
+    IUffPluginFactoryExt,
+)
 from .foundation import (
     Dims,
     Dims2,
@@ -84,6 +93,13 @@ __all__ = [
     *_layers.__all__,
     *_plugins.__all__,
     "Builder",
+    "IUffPluginFactoryExt",
+    "IUffPluginFactory",
+    "ICaffePluginFactoryV2",
+    "ICaffePluginFactoryExt",
+    "ICaffePluginFactory",
+    "FieldMap",
+    "FieldCollection",
     "CaffeParser",
     "Dims",
     "Dims2",

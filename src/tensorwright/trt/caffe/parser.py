@@ -11,11 +11,13 @@ import numpy as np
 
 from ...errors import ModelError, TensorwrightError, UnsupportedError
 from ..enums import DataType
+from ..factories import PluginParser, written
 from ..foundation import Closed, ours
 from ..network import INetworkDefinition
 from ..tensor import ITensor
 from .layers import LAYERS, PASSED_ON, Place
 from .messages import V1_NAMES, message
+from .plugins import PLUGINS
 from .weights import Weights, array
 
 #: Bytes of the largest file that is read.
@@ -34,7 +36,7 @@ class IBlobNameToTensor(Closed):
         return self._tensors.get(name)
 
 
-class CaffeParser(Closed):
+class CaffeParser(PluginParser):
     """parse(deploy, model, network, dtype) fills a network and returns an IBlobNameToTensor; None after logging why.
 
     Inputs are float32 with the sizes of the prototxt; in a network of explicit batch the batch is 1, and a script sets
@@ -43,9 +45,10 @@ class CaffeParser(Closed):
     """
 
     protobuf_buffer_size = LARGEST
-    plugin_namespace = ""
+    plugin_factory_v2 = written("plugin_factory_v2")
 
     def __init__(self) -> None:
+        super().__init__()
         self._closed = True
 
     def parse(self, deploy: str, model: str | None, network: INetworkDefinition, dtype: DataType
@@ -55,7 +58,8 @@ class CaffeParser(Closed):
         try:
             return self._parse(_read(deploy), _read(model) if model else None, network, dtype)
         except (TensorwrightError, OSError) as error:
-            return network._error(f"CaffeParser: {error}")          # type: ignore[func-returns-value]
+            self._failed(network, error)
+            return None
 
     def parse_buffer(self, deploy_buffer: Any, model_buffer: Any, network: INetworkDefinition, dtype: DataType
                      ) -> IBlobNameToTensor | None:
@@ -64,7 +68,8 @@ class CaffeParser(Closed):
             return self._parse(bytes(deploy_buffer), None if model_buffer is None else bytes(model_buffer), network,
                                dtype)
         except TensorwrightError as error:
-            return network._error(f"CaffeParser: {error}")          # type: ignore[func-returns-value]
+            self._failed(network, error)
+            return None
 
     def parse_binary_proto(self, filename: str) -> np.ndarray | None:
         """The blob of a .binaryproto file (a mean image, say) in its shape, float32; None, with the reason on standard
@@ -113,12 +118,23 @@ class CaffeParser(Closed):
         if kind in PASSED_ON:
             tensors.update((top, inputs[0]) for top in layer.top)
             return
-        if kind not in LAYERS:
-            raise UnsupportedError(f"layers of type {kind} are not known", try_="convert the model to ONNX",
-                                   known=", ".join(sorted({*LAYERS, *PASSED_ON, "Input"})))
         if not inputs or not layer.top:
             raise ModelError("a layer needs a bottom and a top")
         before = network.num_layers
+        plugin = self._made_by_factory(network, layer.name, inputs, weights.all(layer.name))
+        if plugin is None and kind in PLUGINS:
+            name, fields = PLUGINS[kind]
+            plugin = self._made_by_creator(network, name, layer.name, inputs, fields(layer, weights))
+        if plugin is not None:
+            plugin.name = layer.name
+            if plugin.num_outputs != len(layer.top):
+                raise ModelError(f"the plugin has {plugin.num_outputs} outputs, the layer {len(layer.top)}")
+            tensors.update((top, plugin.get_output(i)) for i, top in enumerate(layer.top))
+            return
+        if kind not in LAYERS:
+            raise UnsupportedError(f"layers of type {kind} are not known",
+                                   try_="convert the model to ONNX, or make plugins of them: parser.plugin_factory_v2",
+                                   known=", ".join(sorted({*LAYERS, *PASSED_ON, *PLUGINS, "Input"})))
         made = LAYERS[kind](Place(network, kind, layer, inputs, weights))
         outputs = made if isinstance(made, list) else [made]
         if None in outputs:

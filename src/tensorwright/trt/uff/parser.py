@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from ...errors import ModelError, TensorwrightError, UnsupportedError
-from ..enums import DataType, UffInputOrder
-from ..foundation import Closed, Dims, Shape, ours
+from ..enums import DataType, FieldType, UffInputOrder
+from ..factories import FieldCollection, FieldMap, PluginParser
+from ..foundation import Dims, Shape, ours
 from ..network import INetworkDefinition
 from . import movement as movement
 from .messages import Fields, read
@@ -17,7 +20,7 @@ from .values import Making, Value
 LARGEST = (1 << 31) - 1
 
 
-class UffParser(Closed):
+class UffParser(PluginParser):
     """register_input and register_output name what a graph takes and gives; parse fills a network, and marks outputs.
 
     Shapes leave out the batch: in a network of explicit batch it is 1, and a script sets another shape afterwards.
@@ -27,9 +30,9 @@ class UffParser(Closed):
     uff_required_version_major = 0
     uff_required_version_minor = 6
     uff_required_version_patch = 9
-    plugin_namespace = ""
 
     def __init__(self) -> None:
+        super().__init__()
         self._inputs: dict[str, tuple[Dims, UffInputOrder]] = {}
         self._outputs: list[str] = []
         self._closed = True
@@ -55,7 +58,7 @@ class UffParser(Closed):
             with open(file, "rb") as stream:
                 content = stream.read()
         except (TensorwrightError, OSError) as error:
-            network._error(f"UffParser: {error}")
+            self._failed(network, error)
             return False
         return self.parse_buffer(content, network, weights_type)
 
@@ -66,7 +69,7 @@ class UffParser(Closed):
                 raise UnsupportedError(f"weights cannot be {weights_type}", try_="FLOAT or HALF")
             self._parse(bytes(buffer), network)
         except TensorwrightError as error:
-            network._error(f"UffParser: {error}")
+            self._failed(network, error)
             return False
         return True
 
@@ -103,9 +106,19 @@ class UffParser(Closed):
     def _node(self, make: Making, node: Any, inputs: list[Value], fields: Fields) -> Value:
         if node.operation == "Input":
             raise ModelError("this input is not registered", try_=f"parser.register_input({node.id!r}, shape)")
+        tensors = [x.tensor for x in inputs if x.tensor is not None]
+        arrays = [x.array for x in inputs if x.array is not None]
+        made = self._made_by_factory(make.network, node.id, tensors, arrays, FieldCollection(fields_of(fields)))
+        if made is None and node.operation.startswith("_"):
+            given = [(f.name, f.data) for f in fields_of(fields)]
+            made = self._made_by_creator(make.network, node.operation[1:], node.id, tensors, given)
+        if made is not None:
+            made.name = node.id
+            return Value(made.get_output(0))
         if node.operation not in NODES:
             raise UnsupportedError(f"operations of type {node.operation} are not known",
-                                   try_="export the model to ONNX", known=", ".join(sorted(NODES)))
+                                   try_="export the model to ONNX, or register a plugin of this name",
+                                   known=", ".join(sorted(NODES)))
         before = make.network.num_layers
         try:
             value = NODES[node.operation](make, inputs, fields)
@@ -128,6 +141,24 @@ class UffParser(Closed):
 
     def __exit__(self, *exception: object) -> None:
         pass
+
+
+def fields_of(fields: Fields) -> list[FieldMap]:
+    """The fields of a node that are numbers or texts."""
+    found = []
+    for name in fields.names():
+        value = fields[name]
+        if isinstance(value, str):
+            found.append(FieldMap(name, np.array([value.encode()]), FieldType.CHAR, len(value.encode())))
+            continue
+        if isinstance(value, list) and any(isinstance(v, list) for v in value):
+            continue                                      # orders of axes
+        array = np.atleast_1d(np.array(value))
+        if array.dtype.kind in "bif":
+            array = array.astype(np.float32 if array.dtype.kind == "f" else np.int32)
+            found.append(FieldMap(name, array, FieldType.FLOAT if array.dtype.kind == "f" else FieldType.INT32,
+                                  array.size))
+    return found
 
 
 def _source(name: str) -> str:
