@@ -49,3 +49,8 @@ def test_errors_of_the_parser_are_printed() -> None:
 @pytest.mark.parametrize("generation", ["8", "10", "11"])
 def test_dynamic_reshape(generation: str) -> None:
     assert "right: 1.00" in sample("dynamic_reshape.py", generation, DIGITS)
+
+
+@pytest.mark.parametrize("generation", ["8", "10", "11"])
+def test_onnx_custom_plugin(generation: str, tmp_path: Path) -> None:
+    assert "largest difference: 0.0" in sample("onnx_custom_plugin.py", generation, str(tmp_path / "engine.plan"))

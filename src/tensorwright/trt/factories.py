@@ -49,12 +49,20 @@ class ICaffePluginFactoryV2:
 class FieldMap:
     """A parameter of a node: name, data (a NumPy array), type and the number of its elements."""
 
+    name = ""
+    data: Any = None
+    type = FieldType.UNKNOWN
+    length = 1
+
     def __init__(self, name: str, data: Any, type: FieldType, length: int = 1) -> None:
         self.name, self.data, self.type, self.length = name, data, type, length
 
 
 class FieldCollection:
     """The parameters of a node: `fields`, a list of FieldMap, and num_fields."""
+
+    fields: Sequence[FieldMap] = ()
+    num_fields = 0
 
     def __init__(self, fields: Sequence[FieldMap] = ()) -> None:
         self.fields = list(fields)
