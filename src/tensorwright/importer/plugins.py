@@ -78,6 +78,8 @@ def _value(a: onnx.AttributeProto, declared: Attribute | None, source: ModelSour
         return [s.decode("utf-8", "replace") for s in a.strings]
     if a.type == T.TENSOR:
         array = source.array(a.t)
+        if kind == "bytes":
+            return array.tobytes()
         return array if kind == "array" else array.reshape(-1).tolist() if kind.endswith("s") else array.item() \
             if array.size == 1 else array
     if a.type in (T.INT, T.FLOAT):

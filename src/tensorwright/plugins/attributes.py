@@ -121,7 +121,7 @@ def stored(attribute: Attribute, x: Any, name: str, plugin: str) -> Stored:
 
 def _scalar(cls: type, x: Any) -> Any:
     """x as cls; ValueError when it is something else. Whole numbers are numbers; 0 and 1 are bools."""
-    if isinstance(x, np.generic):
+    if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
         x = x.item()
     if cls is bool and isinstance(x, int) and x in (0, 1):
         return bool(x)

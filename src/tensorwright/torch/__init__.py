@@ -11,13 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 #: Public name → the module that defines it.
-_HOME = {"Check": "report", "Note": "report", "Report": "report", "export": "exporting"}
+_HOME = {"Check": "report", "Note": "report", "Report": "report", "check_plugin": "plugin",
+         "custom": "plugin", "export": "exporting"}
 
 if TYPE_CHECKING:
     from .exporting import export
+    from .plugin import check_plugin, custom
     from .report import Check, Note, Report
 
-__all__ = ["Check", "Note", "Report", "export"]
+__all__ = ["Check", "Note", "Report", "check_plugin", "custom", "export"]
 
 
 def __getattr__(name: str) -> Any:

@@ -86,10 +86,14 @@ def array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def runner(model: Model) -> tuple[str, Callable[[Arrays], Arrays]]:
-    """What runs the model: ONNX Runtime where it is installed, our NumPy reference elsewhere."""
+    """What runs the model: ONNX Runtime where it is installed and has no plugins to run, else our NumPy reference."""
+    from .. import plugins
     try:
         import onnxruntime
     except ImportError:
+        onnxruntime = None  # type: ignore[assignment]
+    if onnxruntime is None or any(n.domain and (plugins.find(n.op_type, None, n.domain) or plugins.find(n.op_type))
+                                  for n in model.graph):
         from .. import importer
         from ..ops.evaluate import evaluate
         network = importer.load(model.proto())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExportError
+from ..errors import ExportError, TensorwrightError
 from .call import Call
 from .quiet import quiet
 from .report import Note
@@ -44,6 +44,9 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
 def explained(error: BaseException, exporter: str, module: Any, call: Call, printed: str = "") -> ExportError:
     """What the exporter's error means. printed: what the exporter wrote meanwhile."""
     chain = list(_chain(error))
+    for e in chain:
+        if isinstance(e, TensorwrightError):             # of a plugin
+            return ExportError(e.what, at=", ".join(e.at) or None, try_=e.try_, exporter=exporter, **e.facts)
     text = "\n".join(f"{type(e).__name__}: {e}" for e in chain)
     place = where(chain, f"{text}\n{printed}")
     for pattern, what, try_ in KNOWN:

@@ -15,6 +15,7 @@ from ..onnx import Model
 from ..onnx.storage import from_bytes, replace_tensors
 from .call import Call, replaced
 from .explain import explained, from_warning
+from .plugin import refusals
 from .quiet import quiet
 from .report import Note
 
@@ -43,10 +44,13 @@ def by_dynamo(module: torch.nn.Module, call: Call, outputs: Sequence[str], opset
     from torch.export import Dim
 
     dimensions: dict[str, Any] = {}
-    program = torch.onnx.export(
-        module, call.args, kwargs=call.kwargs or None, dynamo=True, opset_version=opset, verbose=False,
-        input_names=list(call.names), output_names=list(outputs),
-        dynamic_shapes=call.shapes(lambda n: dimensions.setdefault(n, Dim(n))) if call.axes else None)
+    with refusals() as refused:
+        program = torch.onnx.export(
+            module, call.args, kwargs=call.kwargs or None, dynamo=True, opset_version=opset, verbose=False,
+            input_names=list(call.names), output_names=list(outputs),
+            dynamic_shapes=call.shapes(lambda n: dimensions.setdefault(n, Dim(n))) if call.axes else None)
+    if refused:                              # the exporter tried again, and looked into the function instead
+        raise refused[0]
     assert program is not None
     model = toolkit.load(program.model)
     replace_tensors(model, own)
@@ -69,10 +73,18 @@ def by_script(module: torch.nn.Module, call: Call, outputs: Sequence[str], opset
     wrapped = bool(kinds & {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD})
     with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
         path = os.path.join(folder, "model.onnx")
-        torch.onnx.export(positional(module, call) if wrapped else module,
-                          tuple(call.tensors().values()) if wrapped else call.args, path, dynamo=False,
-                          opset_version=opset, input_names=list(call.names), output_names=list(outputs),
-                          dynamic_axes={name: dict(axes) for name, axes in call.axes.items()})
+
+        def export(**options: Any) -> None:
+            torch.onnx.export(positional(module, call) if wrapped else module,
+                              tuple(call.tensors().values()) if wrapped else call.args, path, dynamo=False,
+                              opset_version=opset, input_names=list(call.names), output_names=list(outputs),
+                              dynamic_axes={name: dict(axes) for name, axes in call.axes.items()}, **options)
+        try:
+            export()
+        except IndexError as error:          # PyTorch loses numbers in the forward of functions that have a symbolic
+            if "not in the map" not in str(error):
+                raise
+            export(autograd_inlining=False)
         model = toolkit.load(path)                       # its weights stay mapped when the file is gone
     model.base = model.external = None
     if wrapped:

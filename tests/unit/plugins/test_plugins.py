@@ -176,8 +176,8 @@ def test_attributes_of_all_types_arrive_and_travel(tmp_path) -> None:
         got.update(a=a, b=b, c=c, d=d, e=e, f=f, g=g, h=h, i=i, **more)
         return x
 
-    given = {"a": np.int8(-3), "b": 2, "c": 1, "d": "ü", "e": np.array([1, 2]), "f": [1, float("inf")], "g": ["x"],
-             "h": [True, False], "table": table[:, ::-1], "raw": b"\x00\xff"}
+    given = {"a": np.int8(-3), "b": np.array(2.0), "c": 1, "d": "ü", "e": np.array([1, 2]), "f": [1, float("inf")],
+             "g": ["x"], "h": [True, False], "table": table[:, ::-1], "raw": b"\x00\xff"}
     built(network(all_kinds.definition, float32(2), attributes=given)).save(tmp_path / "p.plan")  # type: ignore
     got.clear()
     tensorwright.load(tmp_path / "p.plan")(np.zeros(2, np.float32))
