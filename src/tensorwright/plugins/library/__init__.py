@@ -4,6 +4,21 @@ One module per family; each registers its plugins under the names, versions and 
 docs/plugin_library.md lists them.
 """
 
-from . import classic_nms, deformable, detections, efficient_nms, point_clouds, proposals, roi_align
+from . import (
+    anchors,
+    classic_nms,
+    deformable,
+    detections,
+    efficient_nms,
+    movement,
+    normalization,
+    point_clouds,
+    proposals,
+    roi_align,
+    transformer,
+    yolo,
+)
 
-__all__ = ["classic_nms", "deformable", "detections", "efficient_nms", "point_clouds", "proposals", "roi_align"]
+#: The families.
+FAMILIES = (efficient_nms, classic_nms, proposals, detections, roi_align, anchors, yolo, normalization, transformer,
+            deformable, point_clouds, movement)

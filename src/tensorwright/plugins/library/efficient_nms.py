@@ -126,6 +126,11 @@ def tabulated(found: Found, images: int, limit: int, dtype: np.dtype, clip: bool
 def efficient_nms(boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray | None = None, *, score_threshold: float,
                   iou_threshold: float, max_output_boxes: int, background_class: int, score_activation: int,
                   box_coding: int, class_agnostic: int = 0) -> tuple[np.ndarray, ...]:
+    """boxes (N, B, 4), (N, B, 1, 4) or (N, B, C, 4), scores (N, B, C), anchors (1 or N, B, 4) or none → num_detections
+    int32 (N, 1), boxes (N, max_output_boxes, 4) as two corners, scores and int32 classes (N, max_output_boxes).
+
+    box_coding   0: two corners; anchors are added to them. 1: center and sizes, in units of the anchors'
+    """
     rules = Rules(score_threshold, iou_threshold, max_output_boxes, None, background_class, bool(score_activation),
                   bool(class_agnostic), box_coding == 1)
     return tabulated(detect(boxes, scores, anchors, rules), len(scores), max_output_boxes, boxes.dtype, False)
@@ -148,6 +153,10 @@ def efficient_nms_onnx(boxes: np.ndarray, scores: np.ndarray, *, score_threshold
 def efficient_nms_tf(boxes: np.ndarray, scores: np.ndarray, *, max_output_size_per_class: int, max_total_size: int,
                      iou_threshold: float, score_threshold: float, pad_per_class: int, clip_boxes: int,
                      ) -> tuple[np.ndarray, ...]:
+    """boxes (N, B, 1 or C, 4) as two corners, scores (N, B, C) → as EfficientNMS_TRT, max_total_size rows per image.
+
+    pad_per_class   no more rows than max_output_size_per_class for each class
+    """
     limit = max_total_size
     if pad_per_class and max_output_size_per_class > 0:         # no more rows than all classes can fill
         limit = min(limit, max_output_size_per_class * scores.shape[2])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import wraps
 from threading import Lock
 from typing import Any
 
@@ -28,6 +29,7 @@ KEPT = 64
 def expression(name: str, expand: Callable[..., Any], infer: Callable[..., Any], attributes: Mapping[str, Attribute],
                inputs: tuple[int, int | None], versions: Iterable[str] = ("1",)) -> None:
     """Register a plugin that is an expression. infer checks types and attributes before the expression is made."""
+    @wraps(expand)
     def checked(*tensors: Tensor | None, **given: Any) -> Any:
         infer(*(None if t is None else TensorType(t.shape, t.dtype) for t in tensors), **given)
         return expand(*tensors, **given)
@@ -61,15 +63,32 @@ class Evaluator:
         return results[0] if len(results) == 1 else tuple(results)
 
     def _made(self, types: tuple[TensorType | None, ...], attributes: Mapping[str, Any]) -> Any:
+        from onnx import ValueInfoProto, helper
         from onnx.reference import ReferenceEvaluator
+        from onnx.reference.op_run import OpRun
+
+        class GatherElements(OpRun):
+            """The evaluator's own cannot read rows of more than 64 elements."""
+
+            def _run(self, data: np.ndarray, indices: np.ndarray, axis: int = 0) -> tuple[np.ndarray]:
+                return (np.take_along_axis(data, indices, axis),)
+
         body = expansion(self.definition, attributes, types)
-        return ReferenceEvaluator(body)
+        inputs, outputs = ([ValueInfoProto(name=n) for n in names] for names in (body.input, body.output))
+        graph = helper.make_graph(list(body.node), body.name, inputs, outputs)
+        return ReferenceEvaluator(helper.make_model(graph, opset_imports=list(body.opset_import)),
+                                  new_ops=[GatherElements])
 
 
 def size(x: Tensor, axis: int) -> Any:
     """A dimension: a number where it is known, else a tensor int64 (1,). Both can be calculated with."""
     d = x.shape[axis]
     return d if isinstance(d, int) else ops.Gather(ops.Shape(x), np.array([axis]), axis=0)
+
+
+def divided(extent: Any, by: int) -> Any:
+    """A size, of which `by` is a divisor, divided by it."""
+    return extent // by if isinstance(extent, int) else extent / by
 
 
 def shape(*sizes: Any) -> Any:
