@@ -151,4 +151,5 @@ expression("GridAnchor_TRT", grid_anchors, grid_types_of(1), _GRID, (0, 0))
 expression("GridAnchorRect_TRT", grid_anchors, grid_types_of(2), _GRID, (0, 0))
 expression("PriorBox_TRT", prior_boxes, prior_boxes_types, {
     "minSize": FLOATS, "maxSize": Attribute("floats", ()), "aspectRatios": FLOATS, "flip": INT, "clip": INT,
-    "variance": FLOATS, "imgH": INT, "imgW": INT, "stepH": default(0.0), "stepW": default(0.0), "offset": default(0.5)}, (2, 2))
+    "variance": FLOATS, "imgH": INT, "imgW": INT, "stepH": default(0.0), "stepW": default(0.0),
+    "offset": default(0.5)}, (2, 2))

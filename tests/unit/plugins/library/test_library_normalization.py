@@ -147,7 +147,8 @@ def test_disentangled_attention(S: int, span: int, version: str) -> None:
 
 @pytest.mark.parametrize(("name", "arrays", "given", "kind", "said"), [
     ("CustomSkipLayerNormPluginDynamic", [(2, 1, 6)] * 2, {"type_id": 2, "ld": 6, "gamma": np.ones(6),
-                                                           "beta": np.ones(6)}, InputError, "'type_id' is 2; 0, 1 are supported"),
+                                                           "beta": np.ones(6)}, InputError,
+     "'type_id' is 2; 0, 1 are supported"),
     ("CustomQKVToContextPluginDynamic", [(2, 1, 18, 1, 1)], {"type_id": 0, "hidden_size": 6, "num_heads": 4,
                                                              "has_mask": 0}, InputError, "no multiple of num_heads"),
     ("Normalize_TRT", [(1, 2, 3, 3)], {"weights": np.ones(2), "acrossSpatial": 1, "channelShared": 0, "eps": 0.1},
