@@ -18,18 +18,18 @@ from ..foundation import Closed
 NOT_CONSTANT = -(1 << 63)
 
 
-def _equal(a: Dim, b: Dim) -> Dim:
+def equal(a: Dim, b: Dim) -> Dim:
     return 1 - minimum(1, maximum(a - b, b - a))
 
 
-def _less(a: Dim, b: Dim) -> Dim:
+def less(a: Dim, b: Dim) -> Dim:
     return minimum(1, maximum(0, b - a))
 
 
 _MEANING: dict[DimensionOperation, Callable[[Dim, Dim], Dim]] = {
     DimensionOperation.SUM: lambda a, b: a + b, DimensionOperation.PROD: lambda a, b: a * b,
     DimensionOperation.SUB: lambda a, b: a - b, DimensionOperation.MAX: maximum, DimensionOperation.MIN: minimum,
-    DimensionOperation.EQUAL: _equal, DimensionOperation.LESS: _less,
+    DimensionOperation.EQUAL: equal, DimensionOperation.LESS: less,
     DimensionOperation.FLOOR_DIV: floordiv, DimensionOperation.CEIL_DIV: ceildiv}
 
 

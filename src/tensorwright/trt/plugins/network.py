@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import TensorwrightError, UnsupportedError
 from ...ir import TensorType
 from ..enums import NetworkDefinitionCreationFlag, QuickPluginCreationRequest
 from ..foundation import Closed
+from ..logger import ILogger, say
+from ..recorder import Voice
+from ..tensor import ITensor
+from .adapters_quick import QuickAdapter
 from .defined import DefinedPlugin
 from .elder import IPlugin, IPluginExt
 from .finding import adapter_of
@@ -16,14 +20,13 @@ from .layers import IPluginLayer, IPluginV2Layer, IPluginV3Layer, operator
 from .v2 import IPluginV2
 from .v3 import IPluginV3
 
-if TYPE_CHECKING:
-    from ..tensor import ITensor
-
 _TAKES = "add_plugin takes (inputs, plugin) with an IPlugin, or what trt.plugin.op.<namespace>.<name>(...) gives"
 
 
 class NetworkPlugins(Closed):
     """add_plugin_v2, add_plugin_v3, add_plugin, add_plugin_ext: a layer, or None after logging why it was refused."""
+
+    _logger: Voice
 
     def _add(self, kind: Any, inputs: list[Any], outputs: int = 1, **params: Any) -> Any:
         raise NotImplementedError
@@ -92,13 +95,21 @@ class NetworkPlugins(Closed):
         if not isinstance(plugin, wanted):
             raise TypeError(f"{kind.__name__[1:].removesuffix('Layer')} is needed, not {type(plugin).__name__}")
         try:
+            if not all(isinstance(x, ITensor) for x in (*inputs, *shape_inputs)):
+                return self._add(kind, [*inputs, *shape_inputs])           # words the refusal
             if isinstance(plugin, DefinedPlugin):
                 types = [t._type() for t in inputs]
                 if not all(isinstance(t, TensorType) for t in types):
                     raise UnsupportedError(f"plugin {plugin.plugin_type} has an input whose shape only run time knows")
                 count = operator(plugin, types, [() for _ in shape_inputs], "", 0, None).count
             else:
-                count = adapter_of(plugin).count
+                adapter = adapter_of(plugin)
+                types = [t._type() for t in inputs]
+                if isinstance(adapter, QuickAdapter):     # it knows of its outputs when it knows types and ranks
+                    adapter.output_types([t.dtype for t in types], [t.rank for t in types])
+                for text in getattr(plugin, "_notes", ()):
+                    say(self._logger, ILogger.WARNING, text)
+                count = adapter.count
         except TensorwrightError as error:
             self._error(f"{kind.__name__}: {error}")
             return None

@@ -1,0 +1,1 @@
+"""Decorated plugins: what `tensorwright.plugin` and `tensorrt.plugin` are made of."""
