@@ -26,7 +26,7 @@ _HOME = {
 }
 
 #: Submodules that are attributes without being imported first.
-_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "plugins", "torch", "trt")
+_MODULES = ("compat", "errors", "generations", "onnx", "onnx_backend", "plugin", "plugins", "torch", "trt")
 
 if TYPE_CHECKING:
     from . import compat as compat
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from . import generations as generations
     from . import onnx as onnx
     from . import onnx_backend as onnx_backend
+    from . import plugin as plugin
     from . import plugins as plugins
     from . import torch as torch
     from . import trt as trt

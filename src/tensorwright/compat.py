@@ -46,6 +46,10 @@ def install(generation: str = NEWEST) -> ModuleType:
         raise InputError("another tensorrt is imported already", module=getattr(present, "__file__", present),
                          try_="call tensorwright.compat.install before anything imports tensorrt")
     sys.modules["tensorrt"] = sys.modules["tensorrt.tensorrt"] = module
+    if hasattr(module, "plugin"):
+        sys.modules["tensorrt.plugin"] = module.plugin
+    else:
+        sys.modules.pop("tensorrt.plugin", None)
     for folder in folders():
         if folder not in sys.path:
             sys.path.insert(0, folder)

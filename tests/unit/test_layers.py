@@ -23,7 +23,8 @@ ROWS: dict[str, set[str]] = {
     "torch": {"onnx", "importer", "plugins", "ops", "ir"},
     "builder": {"passes", "kernels", "importer", "plan", "device", "runtime", "plugins", "ops", "ir"},
     "trt": {"cuda", "builder", "runtime", "importer", "passes", "plan", "device", "plugins", "ops", "ir", "kernels"},
-    "generations": {"trt"},
+    "plugin": {"trt"},
+    "generations": {"plugin", "trt"},
 }
 TOP = {"cli", "api", "onnx_backend", "__init__", "compat", "shim"}
 

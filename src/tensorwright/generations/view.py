@@ -15,7 +15,7 @@ from importlib import resources
 from types import ModuleType
 from typing import Any
 
-from .. import trt
+from .. import plugin, trt
 from ..trt.enums.choice import view
 from ..trt.foundation import Closed, PerGeneration
 
@@ -51,6 +51,8 @@ def publish(module: dict[str, Any], generation: str) -> list[str]:
         if meaning and generation in generations.split():
             kind, _, member = meaning.partition(".")
             names[name] = getattr(names[kind], member)
+    if any(name.startswith("plugin.") and generation in g.split() for name, g in table()["functions"].items()):
+        names["plugin"] = sys.modules[f"{module['__name__']}.plugin"] = plugin
     module.update(names)
     module["tensorrt"] = sys.modules[module["__name__"]]
     return sorted([*names, "__version__", "tensorrt"])
@@ -132,14 +134,21 @@ def from_inside() -> bool:
 
 
 def missing(module: ModuleType, generation: str) -> list[str]:
-    """Names of the generation that this version lacks: classes and functions, and `Class.member`, also of a class that
-    is lacking as a whole."""
+    """Names of the generation that this version lacks: classes, functions, those of its submodules ("plugin.register"),
+    and `Class.member`, also of a class that is lacking as a whole."""
     found = [n for section in ("functions", "enums", "classes") for n, e in table()[section].items()
-             if generation in (e if isinstance(e, str) else e["generations"]).split()
-             and "." not in n and not hasattr(module, n)]
+             if generation in (e if isinstance(e, str) else e["generations"]).split() and reached(module, n) is None]
     for name, entry in table()["classes"].items():
-        kind = getattr(module, name, None)
-        if "." not in name and generation in entry["generations"].split():
+        if generation in entry["generations"].split():
+            kind = reached(module, name)
             found += [f"{name}.{m}" for m, g in entry["members"].items() if generation in g.split()
                       and not hasattr(kind, m)]
     return sorted(found)
+
+
+def reached(module: ModuleType, name: str) -> Any:
+    """What a dotted name leads to; None when it leads to nothing."""
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found

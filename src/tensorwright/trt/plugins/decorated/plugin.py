@@ -41,12 +41,12 @@ class Decorated(IPluginV3, IPluginV3QuickCore, IPluginV3QuickBuild, IPluginV3Qui
 
     def _described(self, types: list[Any], shapes: list[ShapeExprs]) -> tuple[list[TensorDesc], list[TensorDesc]]:
         """(inputs, outputs) as the plugin's own function describes them."""
-        inputs = [TensorDesc(shape, dtype, TensorFormat.LINEAR, 1.0) for shape, dtype in zip(shapes, types, strict=True)]
+        inputs = [TensorDesc(s, t, TensorFormat.LINEAR, 1.0) for s, t in zip(shapes, types, strict=True)]
         found = self._plan.called("describe", inputs, self._attributes)
         outputs = list(found) if isinstance(found, tuple) else [found]
         for i, output in enumerate(outputs):
             if not isinstance(output, TensorDesc):
-                raise TypeError(f"the function registered as {self._plan.id} gave {type(output).__name__} for output {i}")
+                raise TypeError(f"the function registered as {self._plan.id} gave {output!r} for output {i}")
             if isinstance(output, SizeTensorDesc):
                 output._index = i
         return inputs, outputs
@@ -70,16 +70,14 @@ class Decorated(IPluginV3, IPluginV3QuickCore, IPluginV3QuickBuild, IPluginV3Qui
         declared: dict[str, Dim] = {}
         for i, output in enumerate(outputs):
             if isinstance(output, SizeTensorDesc):
-                bounds = [IDimensionExpr(_known(e, "a bound of a size tensor")) for e in (output.opt, output.upper_bound)]
+                bounds = [IDimensionExpr(_known(e, "a size tensor")) for e in (output.opt, output.upper_bound)]
                 declared[str(output._symbol)] = expr_builder.declare_size_tensor(i, *bounds)._dim
         self._aliases = [next((k for k, d in enumerate(descs) if d is o.get_aliased()), -1) for o in outputs]
-        self._decided = [any(e.is_size_tensor or _mentions(e, declared) for e in o.shape_expr) for o in outputs]
         return [DimsExprs(IDimensionExpr(substitute(_known(e, f"output {i}"), declared)) for e in o.shape_expr)
                 for i, o in enumerate(outputs)]
 
     _types: list[Any]
     _aliases: list[int]
-    _decided: list[bool]
     _count = 0
 
     def get_aliased_input(self, output_index: int) -> int:
@@ -134,9 +132,21 @@ class Decorated(IPluginV3, IPluginV3QuickCore, IPluginV3QuickBuild, IPluginV3Qui
         targets = [Tensor._at(d, a, tuple(s)) for d, a, s in zip(output_desc, outputs, out_strides, strict=True)]
         for target in targets:
             target._alias = next((s for s in sources if s.data_ptr == target.data_ptr and s.numel()), None)
-        for target, decided in zip(targets, getattr(self, "_decided", ()), strict=False):
+        for target, decided in zip(targets, self._decided(input_desc), strict=True):
             target._data_dependent = decided
         self._plan.called("impl", sources, self._attributes, outputs=tuple(targets), stream=stream, tactic=self._tactic)
+
+
+    def _decided(self, inputs: list[PluginTensorDesc]) -> list[bool]:
+        """Which outputs have sizes that the run decides: those that are not numbers though the inputs' sizes are."""
+        key = tuple((d.type.name, tuple(d.dims)) for d in inputs)
+        if self._told is None or self._told[0] != key:
+            shapes = [ShapeExprs.from_tuple(tuple(d.dims)) for d in inputs]
+            outputs = self._described([d.type for d in inputs], shapes)[1]
+            self._told = key, [any(not isinstance(e._dim, int) for e in o.shape_expr) for o in outputs]
+        return self._told[1]
+
+    _told: tuple[Any, list[bool]] | None = None
 
 
 def unsupported(plan: Plan) -> UnsupportedError:
@@ -151,11 +161,6 @@ def _known(e: Any, what: str) -> Dim:
     return dim
 
 
-def _mentions(e: Any, declared: dict[str, Dim]) -> bool:
-    from ....dims import symbols
-    return bool(symbols(e._dim if e._dim is not None else 0) & declared.keys())
-
-
 class DecoratedCreator(IPluginCreatorV3Quick):
     """Makes uses of a decorated plugin, of its attributes as fields."""
 
@@ -163,7 +168,8 @@ class DecoratedCreator(IPluginCreatorV3Quick):
         super().__init__()
         self._plan = plan
         self.name, self.plugin_version, self.plugin_namespace = plan.name, "1", plan.namespace
-        self.field_names = PluginFieldCollection(PluginField(n, None, field_type(k)) for n, k in plan.attributes.items())
+        fields = [PluginField(n, None, field_type(k)) for n, k in plan.attributes.items()]
+        self.field_names = PluginFieldCollection(fields)
 
     def create_plugin(self, name: str, namespace: str, field_collection: Any, phase: TensorRTPhase,
                       quickPluginType: QuickPluginCreationRequest) -> Decorated:

@@ -64,7 +64,9 @@ def described(plugin_id: str, function: Callable[..., Any]) -> Plan:
     """The plugin that a function describes: its parameters are tensors, then attributes. ValueError for others."""
     namespace, name = split_id(plugin_id)
     signature = _signature(function, plugin_id)
-    inputs, attributes, defaults = [], {}, {}
+    inputs: list[str] = []
+    attributes: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for p in signature.parameters.values():
         where = f"parameter {p.name!r} of the function registered as {plugin_id}"
         if p.annotation is p.empty:
@@ -132,8 +134,9 @@ def attribute_kind(annotation: Any, where: str) -> Any:
 def checked(plan: Plan, given: dict[str, Any]) -> dict[str, Any]:
     """The attributes of one use, complete and of their types. TypeError and ValueError."""
     if unknown := [k for k in given if k not in plan.attributes]:
-        raise ValueError(f"plugin {plan.id} has no attribute {unknown[0]!r}: it has {', '.join(plan.attributes) or 'none'}")
-    result = {}
+        raise ValueError(f"plugin {plan.id} has no attribute {unknown[0]!r}; it has "
+                         f"{', '.join(plan.attributes) or 'none'}")
+    result: dict[str, Any] = {}
     for name, kind in plan.attributes.items():
         if name not in given and name not in plan.defaults:
             raise ValueError(f"plugin {plan.id} needs the attribute {name!r}")

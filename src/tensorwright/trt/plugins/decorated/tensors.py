@@ -1,4 +1,4 @@
-"""Tensors of decorated plugins: described by TensorDesc when shapes are worked out, with memory as Tensor when it runs."""
+"""Tensors of decorated plugins: TensorDesc while shapes are worked out, Tensor, with memory, while one runs."""
 
 from __future__ import annotations
 
@@ -337,7 +337,8 @@ class Tensor:
         else:
             size = (sum((n - 1) * s for n, s in zip(shape, self._strides, strict=True)) + 1) * kind.itemsize
             memory = (ctypes.c_uint8 * size).from_address(self._data_ptr)
-            array = np.ndarray(shape, kind, memory, 0, tuple(s * kind.itemsize for s in self._strides))
+            steps = tuple(s * kind.itemsize for s in self._strides)
+            array = np.ndarray(shape, kind, memory, 0, steps)  # type: ignore[arg-type]
         return array if dtype in (None, kind) and not copy else array.astype(dtype or kind)
 
     @property

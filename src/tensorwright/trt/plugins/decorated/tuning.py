@@ -1,4 +1,4 @@
-"""AutoTuneCombination: which types, formats and tactics a decorated plugin can work with. And how a kernel is launched."""
+"""AutoTuneCombination: types, formats and tactics a decorated plugin can work with; how a compiled kernel is launched."""
 
 from __future__ import annotations
 
