@@ -32,6 +32,7 @@ from .kept import KEPT, Row, as_metadata, kept_values
 from .lower import Lowering
 from .options import BuildOptions
 from .plugins import settled, unproven, used_plugins
+from .selection import selected
 from .specialise import fixed_symbols, specialise
 from .tune import Choice, Tuner
 from .verify import Report, tolerance_of
@@ -188,6 +189,8 @@ class Compiler:
                 works = [w for w in lowering.works if isinstance(w, KernelWork)]
                 choices = self.tuner.choose(works)
                 worse = {w.name for w in works if w.problem in self.tuner.lost} - apart
+            if not worse and self.options.selection is not None:
+                choices = selected(self.tuner, works, profile, *self.options.selection)
             if not worse:
                 trace.say(trace.REWRITES, partial(str, report))
                 return network, lowering, choices

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from ..device.team import check_threads
 from ..errors import InputError
@@ -35,6 +36,7 @@ class BuildOptions:
     identical      only by the same content: the build may look at it
     keep_values    every intermediate value that is left after fusions keeps memory of its own, to be looked at after a
                    run; Plan.metadata then says where (builder.kept)
+    selection      (ask, tell): a user's say in which tactic a layer gets (selection.selected)
     """
 
     profiles: tuple[Profile, ...] = ()
@@ -51,6 +53,7 @@ class BuildOptions:
     refit: tuple[WeightInfo, ...] = ()
     identical: bool = False
     keep_values: bool = False
+    selection: tuple[Callable[[Any], Sequence[int]], Callable[[Any], None]] | None = None
 
     def __post_init__(self) -> None:
         """InputError for numbers that no build can keep to."""

@@ -244,6 +244,23 @@ class Tuner:
             launches.append(trial.launch(c.source, c.tactic, device.load([c.code])))
         return launches
 
+    def known(self, problem: Problem) -> Iterator[tuple[Tactic, Source, float | None]]:
+        """Every tactic for a problem, its source, and its seconds where it was timed; infinite where it was wrong."""
+        times = self.cache.known(problem)
+        for tactic in self._tactics(problem):
+            symbol = symbol_of(problem, tactic)
+            if symbol not in self.banned:
+                yield tactic, tactic.source(problem, self.cpu, symbol), times.get(self._entry(tactic))
+
+    def forced(self, problem: Problem, tactic: Tactic, seconds: float | None) -> Choice:
+        """This tactic for the problem. BuildError when it cannot be compiled."""
+        candidate = self._candidate(problem, tactic)
+        try:
+            candidate.code = device.compile(candidate.source.text, self.cpu)
+        except DeviceError as error:
+            raise BuildError(f"{tactic!r}, which was selected, cannot be compiled: {error.what}") from None
+        return candidate.chosen(seconds, 1)
+
     def _entry(self, tactic: Tactic) -> str:
         """The tactic's name in the timing cache. Whether an approximate one may run depends on the tolerance."""
         return f"{tactic!r} within {self._allowed(tactic):.0e}" if approximate(tactic) else repr(tactic)

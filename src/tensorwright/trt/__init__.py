@@ -10,6 +10,7 @@ from .. import __version__
 from . import enums as _enums
 from . import layers as _layers
 from . import plugins as _plugins
+from .algorithms import IAlgorithm, IAlgorithmContext, IAlgorithmIOInfo, IAlgorithmSelector, IAlgorithmVariant
 from .allocators import IGpuAllocator, IGpuAsyncAllocator
 from .builder import Builder
 from .caffe import CaffeParser, IBlobNameToTensor
@@ -108,6 +109,11 @@ __all__ = [
     "DimsHW",
     "EngineInspector",
     "IBlobNameToTensor",
+    "IAlgorithm",
+    "IAlgorithmContext",
+    "IAlgorithmIOInfo",
+    "IAlgorithmSelector",
+    "IAlgorithmVariant",
     "IBuilderConfig",
     "IConditionLayer",
     "ICudaEngine",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..plan.records import Plan
+from .algorithms import Selection
 from .allocators import Allocating
 from .calibration import RANGES, found_ranges
 from .callbacks import IProgressMonitor, guarded
@@ -161,12 +162,14 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
     for flag in (BuilderFlag.SPARSE_WEIGHTS, BuilderFlag.PREFER_PRECISION_CONSTRAINTS, BuilderFlag.DEBUG,
-                 BuilderFlag.GPU_FALLBACK, BuilderFlag.DIRECT_IO, BuilderFlag.REJECT_EMPTY_ALGORITHMS,
+                 BuilderFlag.GPU_FALLBACK, BuilderFlag.DIRECT_IO,
                  BuilderFlag.ENABLE_TACTIC_HEURISTIC, BuilderFlag.EXCLUDE_LEAN_RUNTIME, BuilderFlag.STRICT_NANS,
                  BuilderFlag.DISABLE_COMPILATION_CACHE, BuilderFlag.MONITOR_MEMORY, BuilderFlag.EDITABLE_TIMING_CACHE,
                  BuilderFlag.DISTRIBUTIVE_INDEPENDENCE):
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} has no effect in this version")
+    if config.get_flag(BuilderFlag.REJECT_EMPTY_ALGORITHMS) and config.algorithm_selector is None:
+        say(logger, ILogger.WARNING, f"{BuilderFlag.REJECT_EMPTY_ALGORITHMS} has no effect without algorithm_selector")
     for wish, made in (("avg_timing_iterations", config.avg_timing_iterations != 1),
                        ("min_timing_iterations", config.min_timing_iterations != 1),
                        ("max_aux_streams", config.max_aux_streams != 0),
@@ -219,6 +222,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
         for name in profile._shapes:
             if name not in records.inputs:
                 raise InputError(f"a profile names {name!r}, which is not an input", inputs=", ".join(records.inputs))
+    selection = None if config.algorithm_selector is None else Selection(config, logger)
     level = min(max(int(config.builder_optimization_level), 0), 5)
     progress = Watcher(config.progress_monitor) if config.progress_monitor is not None else None
     with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
@@ -232,12 +236,15 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
         try:
             plan = builder.build(records, builder.BuildOptions(
                 profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
-                name=network.name, keep_values=network._keep_unfused))
+                name=network.name, keep_values=network._keep_unfused,
+                selection=(selection.ask, selection.tell) if selection is not None else None))
         finally:
             if progress is not None:
                 progress.finish()
         if config._cache is not None and isinstance(cache, Path) and cache.is_file():
             config._cache._content = cache.read_bytes()
+    if selection is not None:
+        selection.report({info.name for program in plan.programs for info in program.layers})
     check_workspace(plan, config, logger)
     from .engine import VERBOSITY
     return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name,

@@ -11,6 +11,7 @@ from ..dims import Expr
 from ..errors import InputError
 from ..ir import Network, TensorType
 from ..plan.records import Profile
+from .algorithms import IAlgorithmSelector
 from .callbacks import IProgressMonitor
 from .enums import (
     BuilderFlag,
@@ -119,6 +120,7 @@ class IBuilderConfig(QuantizationWishes):
     profile_stream = 0
     max_aux_streams = 0
     DLA_core = -1
+    algorithm_selector: IAlgorithmSelector | None = None
 
     def __init__(self) -> None:
         self.reset()
