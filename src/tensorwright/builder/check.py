@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import TensorwrightError
 from ..ir import Network, TensorType
+from ..ir.value_inputs import companions, completed
 from ..ops import unasserted
 from ..plan.records import Plan, Profile
 from ..runtime import Engine
@@ -36,7 +37,7 @@ def check_program(
         feeds = random_feeds(network, env, options.seed + k)
         failures += compare_once(network, engine, feeds, tolerance, report)
     if options.feeds:
-        feeds = {name: np.asarray(a) for name, a in options.feeds.items()}
+        feeds = completed({n: np.asarray(a) for n, a in options.feeds.items()}, companions(network.inputs))
         failures += compare_once(network, engine, feeds, tolerance, report)
     say("verify", 1.0, 0.0)
     return failures

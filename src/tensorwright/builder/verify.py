@@ -10,6 +10,7 @@ import numpy as np
 from ..dims import evaluate
 from ..dtypes import DType
 from ..ir import Network, TensorType, ValueType
+from ..ir.value_inputs import companions
 from ..ops import Concat, Gather, Pointwise, Reshape, Slice, Transpose
 from ..ops.evaluate import evaluate as reference
 from ..plan.records import Profile
@@ -96,6 +97,8 @@ def random_feeds(network: Network, env: Mapping[str, int], seed: int) -> dict[st
             feeds[name] = rng.standard_normal(shape).astype(t.dtype.numpy)
         else:
             feeds[name] = rng.integers(0, max(1, limits.get(name, 2)), shape).astype(t.dtype.numpy)
+    for name, (source, index) in companions(network.inputs).items():
+        feeds[source].reshape(-1)[index] = feeds[name].shape[0]          # the values are those of their symbols
     return feeds
 
 

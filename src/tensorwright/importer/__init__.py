@@ -16,13 +16,16 @@ OURS = (AssertionError, AttributeError, ImportError, NameError, NotImplementedEr
 
 
 def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = None,
-         base_dir: str | os.PathLike[str] | None = None, plugins_first: bool = False) -> Network:
+         base_dir: str | os.PathLike[str] | None = None, plugins_first: bool = False,
+         values_are_sizes: bool = False) -> Network:
     """The network of an ONNX model.
 
     model     a path, the bytes of a file, or a ModelProto
     shapes    input name → dimensions: an int fixes a dynamic dimension, None or −1 leaves it, text names its symbol
     base_dir  the folder of external data; by default the folder the model lies in
     plugins_first   a plugin registered by the name of a standard operator takes its place
+    values_are_sizes   inputs that give sizes to other operators (Reshape, Resize, ...) decide the shapes of an engine:
+                       their values are symbols, and profiles must bound them (ir.value_inputs)
 
     ModelError when the model is damaged or inconsistent, InputError when shapes contradicts it, ShapeError and
     TypeMismatch when operands of a node do not fit. Unnamed dynamic dimensions get symbols "<input>_d<axis>"; a
@@ -35,7 +38,7 @@ def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = No
     assert families.COUNT, "no lowering is registered"
     source = load_model(model, base_dir)
     try:
-        return GraphImporter(source, plugins_first).network(shapes or {})
+        return GraphImporter(source, plugins_first).network(shapes or {}, values_are_sizes)
     except TensorwrightError:
         raise
     except Exception as error:              # a model is untrusted: what it makes fail is its own fault

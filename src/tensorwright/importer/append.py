@@ -40,7 +40,7 @@ def append(editor: NetworkEditor, nodes: Sequence[onnx.NodeProto], operands: Map
     reader = GraphImporter(ModelSource(onnx.ModelProto(opset_import=[onnx.helper.make_opsetid("", OPSET)]), name))
     reader.editor = reader.writer.editor = editor
     reader.symbols = frozenset(s for v in operands.values() if isinstance(v.type, TensorType)
-                               for d in v.type.shape for s in symbols(d))
+                               for d in (*v.type.shape, *(() if v.dims is None else v.dims.flat)) for s in symbols(d))
     start, frame = len(editor.layers), Frame({"": OPSET}, dict(operands), origin=name, name=name)
     for index, node in enumerate(nodes):
         reader.node(node, index, frame)

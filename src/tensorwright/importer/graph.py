@@ -21,6 +21,7 @@ from .plugins import how_to_register, plugin_of
 from .registry import ANY_TYPE, LOWERINGS, SHAPE_RULES
 from .source import ModelSource
 from .unroll import control_flow
+from .value_inputs import add_companions, value_inputs, with_values
 from .values import COMPUTABLE, Decline, Value, constant
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class GraphImporter:
         self.names: set[str] = set()
         self.also: list[tuple[str, Value]] = []           # values to keep as outputs beside the graph's
 
-    def network(self, shapes: Shapes) -> Network:
+    def network(self, shapes: Shapes, values_are_sizes: bool = False) -> Network:
         graph = self.proto.graph
         opsets = opset_versions(self.proto.opset_import or [])
         check_version(opsets)
@@ -91,8 +92,13 @@ class GraphImporter:
         frame = Frame(opsets, {})
         for name, t in types.items():
             frame.scope[name] = Value(t, self.editor.input(name, t), hint=name)
-        self.symbols = frozenset(self.editor.finish().symbols())
+        sizes = value_inputs(graph, types) if values_are_sizes else []
+        for name in sizes:
+            frame.scope[name] = with_values(frame.scope[name], name)
+        self.symbols = frozenset(self.editor.finish().symbols()) | {
+            str(d) for name in sizes for d in frame.scope[name].dims.flat}   # type: ignore[union-attr]
         outputs = self.graph(graph, frame)
+        add_companions(self.editor, sizes)
         self.editor.metadata.update({p.key: p.value for p in self.proto.metadata_props})
         self.editor.metadata.update(self.ways.metadata())
         results = [(o.name, v) for o, v in zip(graph.output, outputs, strict=True)]

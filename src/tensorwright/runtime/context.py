@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dims import evaluate, symbols
 from ..errors import InputError, TensorwrightError
+from ..ir.value_inputs import companions, completed
 from ..plan.records import Profile, TensorInfo, View
 from .arrays import as_array, as_output
 from .bound import Bound
@@ -41,7 +42,9 @@ class Context:
         self._active: list[Shape | None] | None = None   # what _bound is for
         self._bound: Bound | None = None
         self._quick: Quick | None = None                 # the short way, where there is one
-        self._addresses: dict[str, int] = {}
+        self._nothing = np.empty(1, np.bool_)            # where companions lie, which have no elements
+        self._companions = companions(exe.input_names)
+        self._addresses: dict[str, int] = dict.fromkeys(self._companions, address_of(self._nothing))
         self._placed: tuple[Bound, dict[int, int]] | None = None     # whose launches have the addresses bound
 
     # shapes -------------------------------------------------------------------------------------------------------
@@ -132,6 +135,8 @@ class Context:
         outputs   arrays to write results into, for any of the outputs; the others are freshly made
         """
         self._placed = None
+        if self._companions:
+            feeds = self._completed(feeds)
         if self._quick is not None:
             results = self._quick(feeds, outputs)
             if results is not None:
@@ -144,6 +149,12 @@ class Context:
             if self._quick is not None and (results := self._quick(arrays, outputs)) is not None:
                 return results
         return self._run_general(bound, arrays, outputs or {})
+
+    def _completed(self, feeds: Mapping[str, Any] | Sequence[Any]) -> Mapping[str, Any]:
+        """The feeds, with the companions of those whose values decide shapes."""
+        if not isinstance(feeds, Mapping):
+            feeds = dict(zip((n for n in self._exe.input_names if n not in self._companions), feeds, strict=False))
+        return completed(feeds, self._companions)
 
     def _arrays(self, feeds: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
         """The inputs in order; tensors as dense arrays of the engine's types."""
@@ -289,7 +300,7 @@ class Context:
     def time_steps(self, feeds: Mapping[str, Any] | Sequence[Any], repeats: int = 20) -> list[tuple[str, float]]:
         """(layer, median seconds) per step, in order."""
         results = self.run(feeds)                                       # warm, checked, shapes set
-        arrays = self._arrays(feeds)
+        arrays = self._arrays(self._completed(feeds) if self._companions else feeds)
         bound, program = self._bound, self._exe.program
         if bound is None:
             raise TensorwrightError("no shapes are set")

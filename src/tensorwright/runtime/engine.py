@@ -14,6 +14,7 @@ import numpy as np
 from ..device import cpu as device
 from ..device.team import check_streams, check_threads, default_threads
 from ..errors import InputError, PlanError
+from ..ir.value_inputs import companions, completed
 from ..plan.inspect import as_json, as_text
 from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan, Profile, TensorInfo
@@ -63,7 +64,9 @@ class Engine:
         self._choices: dict[tuple[Any, ...], int] = {}
         self._only = self._executables[0] if len(self._executables) == 1 else None
         program = self._executables[0].program
-        self.inputs: tuple[TensorInfo, ...] = program.inputs
+        self.every_input: tuple[TensorInfo, ...] = program.inputs
+        self.companions = companions(i.name for i in program.inputs)      # of inputs whose values decide shapes
+        self.inputs: tuple[TensorInfo, ...] = tuple(i for i in program.inputs if i.name not in self.companions)
         self.outputs: tuple[TensorInfo, ...] = program.outputs
 
     @property
@@ -143,11 +146,15 @@ class Engine:
 
     def _choose(self, feeds: Mapping[str, Any] | Sequence[Any]) -> int:
         """The first profile that allows the shapes of feeds. When none does, the last, whose context says why not."""
-        arrays = [feeds.get(i.name) for i in self.inputs] if isinstance(feeds, Mapping) else list(feeds)
+        if self.companions:
+            names = (i.name for i in self.inputs)
+            feeds = completed(feeds if isinstance(feeds, Mapping) else dict(zip(names, feeds, strict=False)),
+                              self.companions)
+        arrays = [feeds.get(i.name) for i in self.every_input] if isinstance(feeds, Mapping) else list(feeds)
         key = tuple(tuple(getattr(a, "shape", ())) for a in arrays)
         found = self._choices.get(key)
         if found is None:
-            shapes = {i.name: s for i, s in zip(self.inputs, key, strict=False) if i.shape is not None}
+            shapes = {i.name: s for i, s in zip(self.every_input, key, strict=False) if i.shape is not None}
             found = self._fitting(shapes)
             if len(self._choices) >= 256:
                 self._choices.clear()

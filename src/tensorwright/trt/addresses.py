@@ -25,6 +25,11 @@ class ContextAddresses(Closed):
         address = int(memory)
         if info.dtype is not None and address % info.dtype.itemsize:
             return bool(self._refuse(f"{name!r}: address {address:#x} is not aligned to {info.dtype}"))
+        if self._refused_memory(name, address):
+            return bool(self._refuse(f"{name!r} is a shape tensor: its address must be in host memory"))
+        given = self._given.get(name)
+        if given is not None:                             # what set_shape_input says counts
+            address = given.ctypes.data
         if self._addresses.get(name) != address:
             self._addresses[name], self._ready = address, False
         return True

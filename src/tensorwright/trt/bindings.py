@@ -91,10 +91,6 @@ class EngineBindings(Closed):
         """[min, opt, max] of an input."""
         return self.get_tensor_profile_shape(self._tensor(binding), profile_index)
 
-    def get_profile_shape_input(self: Any, profile_index: int, binding: Binding) -> list[list[int]]:
-        """RuntimeError: no input's values are needed to know shapes."""
-        raise RuntimeError(f"binding {binding!r} is not an input shape tensor")
-
     @property
     def max_batch_size(self: Any) -> int:
         """1 when batch is explicit, an axis like the others."""
@@ -124,13 +120,6 @@ class ContextBindings(Closed):
 
     def get_strides(self: Any, binding: int) -> Dims:
         return self.get_tensor_strides(self._named(binding))
-
-    def get_shape(self, binding: int) -> list[int]:
-        """RuntimeError: no tensor's values are shapes."""
-        raise RuntimeError(f"binding {binding} is not a shape tensor")
-
-    def set_shape_input(self: Any, binding: int, shape: Any) -> bool:
-        return self._refuse(f"binding {binding} is not an input shape tensor")
 
     def execute_async_v2(self: Any, bindings: list[int], stream_handle: Any,
                          input_consumed: Any = None) -> bool:

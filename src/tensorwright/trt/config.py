@@ -10,6 +10,7 @@ from typing import Any
 from ..dims import Expr
 from ..errors import InputError
 from ..ir import Network, TensorType
+from ..ir.value_inputs import companion, companion_of, companions
 from ..plan.records import Profile
 from .algorithms import IAlgorithmSelector
 from .callbacks import IProgressMonitor
@@ -37,6 +38,7 @@ class IOptimizationProfile(Closed):
 
     def __init__(self) -> None:
         self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self._values: dict[str, tuple[tuple[int, ...], ...]] = {}
         self._closed = True
 
     def set_shape(self, input: str, min: Shape, opt: Shape, max: Shape) -> None:
@@ -53,12 +55,17 @@ class IOptimizationProfile(Closed):
         return [Dims(shape) for shape in self._shapes.get(input, ())]
 
     def set_shape_input(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
-        """RuntimeError: no input's values are needed to know shapes, they are computed when the engine runs."""
-        raise RuntimeError(f"{input!r} is not an input shape tensor: leave its values out of the profile")
+        """Smallest, usual and largest values of an input shape tensor. RuntimeError when they contradict each other."""
+        triple = tuple(tuple(int(v) for v in values) for values in (min, opt, max))
+        if len({len(values) for values in triple}) != 1:
+            raise RuntimeError(f"profile of {input!r}: min, opt and max have different numbers of values: {triple}")
+        if any(not 0 <= a <= b <= c for a, b, c in zip(*triple, strict=True)):
+            raise RuntimeError(f"profile of {input!r}: 0 <= min <= opt <= max does not hold: {triple}")
+        self._values[input] = triple
 
     def get_shape_input(self, input: str) -> list[list[int]]:
-        """An empty list: none is ever set."""
-        return []
+        """[min, opt, max] values, or an empty list when none were set."""
+        return [list(values) for values in self._values.get(input, ())]
 
     def __bool__(self) -> bool:
         return True
@@ -69,7 +76,18 @@ class IOptimizationProfile(Closed):
         """The ranges of the network's symbols. InputError when one has none, or two inputs disagree."""
         from ..builder.profiles import profiles_of
         names = set(network.inputs)
-        return profiles_of(network, {n: triple for n, triple in self._shapes.items() if n in names}, default=False)[0]
+        shapes = {n: triple for n, triple in self._shapes.items() if n in names}
+        known = companions(network.inputs)
+        for name, triple in self._values.items():
+            count = sum(source == name for source, _ in known.values())
+            if count not in (0, len(triple[0])):
+                raise InputError(f"a profile gives {len(triple[0])} values of {name!r}, which has {count}")
+            shapes |= {companion(name, i): tuple((values[i], 0) for values in triple) for i in range(count)}
+        for source, _ in known.values():
+            if source not in self._values:
+                raise InputError(f"the values of input {source!r} decide shapes, and a profile does not bound them",
+                                 try_=f"profile.set_shape_input({source!r}, min, opt, max)")
+        return profiles_of(network, shapes, default=False)[0]
 
 
 class ITimingCache:
@@ -206,6 +224,11 @@ class IBuilderConfig(QuantizationWishes):
         dynamic = [n for n in network.inputs if isinstance(t := network.types[n], TensorType)
                    and any(isinstance(d, Expr) for d in t.shape)]
         if dynamic and not self._profiles:
+            source = companion_of(dynamic[0])
+            if source is not None:
+                raise InputError(f"the values of input {source[0]!r} decide shapes, and there is no profile",
+                                 try_="builder.create_optimization_profile(), set_shape_input, "
+                                      "config.add_optimization_profile")
             raise InputError(f"input {dynamic[0]!r} has run-time dimensions and there is no optimization profile",
                              try_="builder.create_optimization_profile(), set_shape, config.add_optimization_profile")
         return tuple(p._profile(network) for p in self._profiles) or (Profile(),)

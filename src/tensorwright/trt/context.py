@@ -24,10 +24,12 @@ from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import Dims, Shape
 from .logger import ILogger, say
 from .recorder import Recorded, Voice
+from .shape_tensors import ContextShapes
 from .working_memory import ContextMemory
 
 
-class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, ContextDebug, ContextState, Recorded):
+class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, ContextMemory, ContextDebug, ContextState,
+                        Recorded):
     """One activation of an engine, for one thread at a time. Bool results say whether it worked; the log says why not.
 
     Addresses are host addresses of dense tensors in C order, which the caller keeps alive. Work runs when it is
@@ -48,6 +50,8 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, Contex
         self._remember(strategy)
         self._start_debugging()
         self._start_state()
+        self._given: dict[str, np.ndarray] = {}           # values of shape inputs, by set_shape_input
+        self._used: dict[str, tuple[int, ...]] = {}       # values of shape inputs that the runtime's context has
         self._select(0)
         self._closed = True
 
@@ -154,23 +158,6 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, Contex
     def all_binding_shapes_specified(self) -> bool:
         return not self.infer_shapes()
 
-    @property
-    def all_shape_inputs_specified(self) -> bool:
-        return True
-
-    def infer_shapes(self) -> list[str]:
-        """Inputs whose shape is not set yet; empty when all are. RuntimeError when those set contradict each other."""
-        missing = [i.name for i in self._engine._engine.inputs if i.name not in self._shapes and i.shape is not None
-                   and any(isinstance(d, Expr) for d in i.shape)]
-        try:
-            self._env()
-        except InputError as error:
-            raise RuntimeError(str(error)) from None
-        return missing
-
-    def _env(self) -> dict[str, int]:
-        """Values of the symbols that the shapes set so far determine."""
-        return bind(self._engine._engine.inputs, self._shapes)
 
     # ---- execution
 
@@ -205,7 +192,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, Contex
             context = self._runner()
             if self._memory.is_users:
                 context.restore()
-            if self._ready and self.profiler is None:
+            if self._ready and self.profiler is None and self._used == self._sizes():
                 for name in self._emulated:                # freed since, perhaps
                     self._host(name)
                 context.execute()
@@ -242,10 +229,11 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, Contex
 
     def _apply(self, context: Context) -> None:
         """Give the runtime's context the shapes set here. InputError when they contradict each other."""
-        if self._fresh:
+        sizes = self._sizes()
+        if self._fresh and sizes == self._used:
             return
         last: InputError | None = None
-        for name, shape in self._shapes.items():          # while several inputs change, only the last word counts
+        for name, shape in [*self._shapes.items(), *sizes.items()]:    # of several that change, the last word counts
             last = None
             try:
                 context.set_input_shape(name, shape)
@@ -253,7 +241,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextMemory, Contex
                 last = error
         if last is not None:
             raise last
-        self._fresh = True
+        self._fresh, self._used = True, sizes
 
     def _run_in_place(self, context: Context) -> bool:
         for name in (*self._engine._names, *self._engine._hidden):

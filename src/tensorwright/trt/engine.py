@@ -28,6 +28,7 @@ from .foundation import IMPLICIT_BATCH, Dims, IHostMemory, theirs
 from .logger import ILogger, say
 from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
+from .shape_tensors import EngineShapes
 
 if TYPE_CHECKING:
     from .context import IExecutionContext
@@ -98,7 +99,7 @@ class Runtime(Recorded, Allocating, PluginUser):
         pass
 
 
-class ICudaEngine(EngineBindings, Recorded):
+class ICudaEngine(EngineBindings, EngineShapes, Recorded):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger, allocator: IGpuAllocator | None = None) -> None:
@@ -250,11 +251,9 @@ class ICudaEngine(EngineBindings, Recorded):
         return name in self._debug_names.values() or name in kept(self._plan, 0)
 
     def get_tensor_location(self, name: str) -> TensorLocation:
-        return TensorLocation.DEVICE
-
-    def is_shape_inference_io(self, name: str) -> bool:
-        """False: no tensor's values are needed to know shapes before running."""
-        return False
+        """HOST for shape tensors, whose values are read before anything runs."""
+        on_host = name in self._tensors and self.is_shape_inference_io(name)
+        return TensorLocation.HOST if on_host else TensorLocation.DEVICE
 
     def get_tensor_bytes_per_component(self, name: str, profile_index: int = 0) -> int:
         info = self._known(name)
@@ -282,11 +281,6 @@ class ICudaEngine(EngineBindings, Recorded):
         profile = self._engine.profiles[profile_index]
         return [Dims(evaluate(d, env) for d in info.shape)
                 for env in (profile.minimum(), profile.optimum(), profile.maximum())]
-
-    def get_tensor_profile_values(self, name: int, profile_index: str) -> list[list[int]]:
-        """(profile's number, tensor's name), whatever the parameters are called upstream. RuntimeError: no input's
-        values are needed to know shapes."""
-        raise RuntimeError(f"{profile_index!r} is not an input shape tensor")
 
     def __enter__(self) -> ICudaEngine:
         return self

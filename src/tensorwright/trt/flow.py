@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .conditionals import IIfConditional
-from .foundation import Closed
 from .loops import ILoop
 from .nesting import Construct
+from .shape_tensors import NetworkShapes
 
 
-class NetworkFlow(Closed):
+class NetworkFlow(NetworkShapes):
     """Both kinds take layers between their boundary layers inside. They need explicit batch."""
 
     def add_loop(self) -> ILoop | None:

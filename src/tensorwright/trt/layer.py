@@ -118,6 +118,8 @@ class ILayer(Closed):
 
     _layer_type: LayerType = LayerType.PLUGIN
     _optional_inputs = 0            # how many inputs may follow the required ones
+    _size_inputs: tuple[int, ...] = ()      # inputs whose values are sizes
+    _gives_sizes = False            # whether the output is sizes of the input: values feed no further back
     _implicit_batch = True          # whether it can be in a network whose shapes leave out the batch
 
     def __init__(self, network: INetworkDefinition, inputs: Sequence[ITensor | None], outputs: int = 1, name: str = "",

@@ -46,6 +46,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
         self._metadata: dict[str, str] = {}
         self._layers: list[ILayer] = []
         self._outputs: list[ITensor] = []
+        self._shape_outputs: list[ITensor] = []           # those whose values are shapes
         self._keep_alive: list[Any] = []
         self._lowering: Lowering | None = None
         self._written = 0
@@ -149,6 +150,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
 
     def unmark_output(self, tensor: ITensor) -> None:
         self._outputs = [t for t in self._outputs if t is not tensor]
+        self._shape_outputs = [t for t in self._shape_outputs if t is not tensor]
 
     def remove_tensor(self, tensor: ITensor) -> None:
         """An input disappears, or an output is not one any more."""
@@ -201,6 +203,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
                 self._lowering.values[id(tensor)] = self._lowering.editor.input(tensor.name, tensor._given)
             for tensor, array in self._constants:
                 self._lowering.values[id(tensor)] = self._lowering.constant(array, tensor.name)
+            self._give_values(self._lowering)
             self._nesting = Nesting(self) if self._constructs else None
             if self._nesting is not None:
                 self._lowering.members = self._nesting.members(None)
@@ -269,6 +272,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
         for tensor, value in zip(self._outputs, values, strict=True):
             if value != tensor.name:
                 raise BuildError(f"output {tensor.name!r} has the name of another tensor", try_="give it another name")
+        self._finish_values(lowering)
         lowering.editor.outputs = values
         lowering.editor.metadata = {**self._metadata, **lowering.editor.metadata}
         self._write_debug(lowering)

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..importer.survey import Fault, survey
 from ..ir import Network, OpaqueType, TensorType
+from ..ir.value_inputs import companions
 from .enums import OnnxParserFlag
 from .layer import ILayer
 from .layers import IIdentityLayer
@@ -44,7 +45,7 @@ class OnnxParser(ModelSupport):
             if self._network.has_implicit_batch_dimension:
                 raise UnsupportedError("ONNX models are parsed into networks of explicit batch", try_="builder."
                                        "create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
-            fill(self._network, importer.load(model, base_dir=base), self._layers)
+            fill(self._network, importer.load(model, base_dir=base, values_are_sizes=True), self._layers)
         except TensorwrightError as error:
             known = self._network.has_implicit_batch_dimension
             return self._object(([] if known else survey(model, base).faults) or [Fault(error)])
@@ -96,7 +97,8 @@ class OnnxParser(ModelSupport):
 def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer]]) -> None:
     """Append the layers of a network of ours to a definition, and mark its outputs."""
     tensors: dict[str, ITensor] = {}
-    for name in parsed.inputs:
+    known = companions(parsed.inputs)
+    for name in (n for n in parsed.inputs if n not in known):
         given = parsed.types[name]
         if any(t.name == name for t in to._inputs):
             raise InputError(f"two inputs are named {name!r}")
@@ -104,6 +106,9 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
         to._inputs.append(tensors[name])
         if isinstance(given, TensorType):
             to._parsed_inputs.append((tensors[name], given))
+    for name, (source, _) in known.items():
+        tensor, size = tensors[source], parsed.tensor(name).shape[0]
+        tensor._values, tensor._parsed_values = (*(tensor._values or ()), size), source
     for name, array in parsed.constants.items():
         tensors[name] = to._class(ITensor)(to, name)
         tensors[name]._array = array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..dims import Expr
+from ..dims import Dim, Expr
 from ..ir import TensorType, ValueType
 from .enums import DataType, TensorFormat, TensorLocation
 from .foundation import Dims, Shape, ours, theirs
@@ -30,6 +30,8 @@ class ITensor(DynamicRange):
         self._producer = producer
         self._array: Any = None          # the content of a constant of a parsed model
         self._dimension_names: dict[int, str] = {}
+        self._values: tuple[Dim, ...] | None = None      # of a network input whose values decide shapes: symbols
+        self._parsed_values: str | None = None           # ... of a parsed model: the name they were made from
         self._closed = True
 
     @property
@@ -86,12 +88,14 @@ class ITensor(DynamicRange):
 
     @property
     def is_shape_tensor(self) -> bool:
-        """False: shapes are computed inside the engine, no tensor has to be given on the host."""
-        return False
+        """Whether its values feed shapes, or are shapes that are an output. Reliable once the network is complete."""
+        return id(self) in self._network._shape_tensors()
 
     @property
     def is_execution_tensor(self) -> bool:
-        return True
+        """Whether its elements are data; a shape tensor's may be that too."""
+        from .shape_tensors import is_execution_tensor
+        return is_execution_tensor(self, self._network._shape_tensors())
 
     def set_dimension_name(self, index: int, name: str) -> None:
         """Name a run-time dimension of a network input; dimensions of one name are the same size."""

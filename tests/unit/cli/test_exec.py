@@ -149,6 +149,18 @@ def test_outputs_whose_size_the_data_decide(tmp_path: Path, monkeypatch: pytest.
     np.testing.assert_array_equal(written.reshape(2, -1), expected)
 
 
+def test_values_of_shape_tensors_are_given_like_shapes(tmp_path: Path) -> None:
+    graph = helper.make_graph([helper.make_node("Expand", ["x", "sizes"], ["y"])], "g",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 1]),
+                               helper.make_tensor_value_info("sizes", TensorProto.INT64, [2])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    execute(f"--onnx={tmp_path}/m.onnx", "--minShapes=sizes:3x1", "--optShapes=sizes:3x4", "--maxShapes=sizes:3x9",
+            "--shapes=sizes:3x7", f"--exportOutput={tmp_path}/o.json", *QUICK)
+    [y] = read(tmp_path / "o.json")
+    assert y["dimensions"] == "3x7"
+
+
 def product(path: Path) -> None:
     """x float (2, 8) → y (2, 8): a matrix product and a sigmoid."""
     weights = onnx.numpy_helper.from_array(np.random.default_rng(0).standard_normal((8, 8), np.float32), "w")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,11 +70,13 @@ def built(asked: Asked, log: Log) -> bytes:
     config = builder.create_builder_config()
     set_options(asked, config, log)
     set_types(asked, network, log)
+    inputs = [network.get_input(i) for i in range(network.num_inputs)]
+    values = {t.name for t in inputs if t is not None and t.is_shape_tensor}
     for profile in profiles(asked, network, log):
         made = builder.create_optimization_profile()
         for name, triple in profile.items():
             try:
-                made.set_shape(name, *triple)
+                (made.set_shape_input if name in values else made.set_shape)(name, *triple)
             except RuntimeError as error:
                 raise InputError(str(error)) from None
         config.add_optimization_profile(made)
@@ -188,9 +191,9 @@ def matching(flag: str, given: dict[str, tuple[str, ...]] | None,
 # ---- profiles
 
 def profiles(asked: Asked, network: INetworkDefinition, log: Log) -> list[dict[str, list[tuple[int, ...]]]]:
-    """{input: [min, opt, max]} per profile, for all inputs with run-time dimensions."""
-    shapes = {t.name: tuple(t.shape) for i in range(network.num_inputs)
-              if (t := network.get_input(i)) is not None and t.shape.nbDims >= 0}
+    """{input: [min, opt, max]} per profile, for all inputs with run-time dimensions; of shape tensors, their values."""
+    shapes = {t.name: (-1,) * math.prod(t.shape) if t.is_shape_tensor else tuple(t.shape)
+              for i in range(network.num_inputs) if (t := network.get_input(i)) is not None and t.shape.nbDims >= 0}
     groups = grouped(asked)
     run: Shapes = asked["shapes"] or {}
     if not groups and (run or any(-1 in shape for shape in shapes.values())):

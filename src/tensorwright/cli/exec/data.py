@@ -39,7 +39,7 @@ def dtype_of(engine: ICudaEngine, name: str) -> np.dtype[Any]:
 
 
 def shapes_of(engine: ICudaEngine, asked: Asked) -> Shapes:
-    """The shape of each input: from --shapes, else the usual one of the profile."""
+    """The shape of each input: from --shapes, else the profile's usual one. --shapes gives shape tensors' values."""
     given: Shapes = dict(asked["shapes"] or {})
     profile = asked["useProfile"]
     if profile >= engine.num_optimization_profiles:
@@ -49,7 +49,8 @@ def shapes_of(engine: ICudaEngine, asked: Asked) -> Shapes:
         usual = engine.get_tensor_profile_shape(name, profile)[1]
         if usual.nbDims < 0:
             raise UnsupportedError(f"input {name!r} is not a tensor of known rank", try_="wright run")
-        found[name] = given.pop(name, tuple(usual))
+        asked_for = given.pop(name, tuple(usual))
+        found[name] = tuple(usual) if engine.is_shape_inference_io(name) else asked_for
     if given:
         raise InputError(f"--shapes: the engine has no input {next(iter(given))!r}", inputs=", ".join(found))
     return found
@@ -59,23 +60,36 @@ def inputs_of(engine: ICudaEngine, shapes: Shapes, asked: Asked, log: Log) -> di
     """Arrays for all inputs; random ones are the same at every run, and indices among them are inside what they index.
     """
     from ...builder.verify import random_feeds
+    from ...ir.value_inputs import sizes_of
     from ...runtime.shapes import bind
     files: dict[str, str] = dict(asked["loadInputs"] or {})
     if unknown := [name for name in files if name not in shapes]:
         raise InputError(f"--loadInputs: the engine has no input {unknown[0]!r}", inputs=", ".join(shapes))
     random: Mapping[str, np.ndarray] = {}
     if len(files) < len(shapes):
-        random = random_feeds(network_of(engine._plan), bind(engine._engine.inputs, shapes), 0)
+        sizes = sizes_of(values_of(engine, asked), engine._engine.companions)
+        random = random_feeds(network_of(engine._plan), bind(engine._engine.every_input, {**shapes, **sizes}), 0)
     arrays = {}
     for name, shape in shapes.items():
         if name in files:
             arrays[name] = loaded(name, files[name], shape, dtype_of(engine, name))
             log.info(f"Using values loaded from {files[name]} for input {name}")
         else:
-            arrays[name] = np.ascontiguousarray(random[name])
-            log.info(f"Using random values for input {name}")
+            arrays[name] = np.array(random[name], order="C")
+            log.info(f"Using {'its' if engine.is_shape_inference_io(name) else 'random'} values for input {name}")
         log.info(f"Input binding for {name} with dimensions {shown(shape)} is created.")
     return arrays
+
+
+def values_of(engine: ICudaEngine, asked: Asked) -> dict[str, np.ndarray]:
+    """The values of input shape tensors: from --shapes, else the usual ones of the profile."""
+    given: Shapes = dict(asked["shapes"] or {})
+    names = dict.fromkeys(name for name, _ in engine._engine.companions.values())
+    usual = {n: engine.get_tensor_profile_values(asked["useProfile"], n)[1] for n in names}
+    for name, values in usual.items():
+        if len(given.get(name, values)) != len(values):
+            raise InputError(f"--shapes: input {name!r} has {len(values)} values, {len(given[name])} are given")
+    return {n: np.array(given.get(n, v), np.int64) for n, v in usual.items()}
 
 
 def loaded(name: str, file: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

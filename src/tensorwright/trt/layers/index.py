@@ -73,6 +73,7 @@ class IResizeLayer(ILayer):
 
     _layer_type = LayerType.RESIZE
     _optional_inputs = 1
+    _size_inputs = (1,)
     shape = Param(None, sizes)
     scales = Param((), list)
     resize_mode = Param(InterpolationMode.NEAREST)

@@ -28,6 +28,7 @@ class IShuffleLayer(ILayer):
 
     _layer_type = LayerType.SHUFFLE
     _optional_inputs = 1
+    _size_inputs = (1,)
     first_transpose = Param(None, order)
     reshape_dims = Param(None, sizes)
     second_transpose = Param(None, order)
@@ -88,6 +89,7 @@ class ISliceLayer(ILayer):
 
     _layer_type = LayerType.SLICE
     _optional_inputs = 5
+    _size_inputs = (1, 2, 3)
     axes = Param(None)
     start = Param((), sizes)
     shape = Param((), sizes)
@@ -219,6 +221,7 @@ class IShapeLayer(ILayer):
     """The sizes of the input as a vector: int64, in generations up to 8 int32."""
 
     _layer_type = LayerType.SHAPE
+    _gives_sizes = True
     _implicit_batch = False
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:

@@ -86,9 +86,11 @@ class INormalizationLayer(ILayer):
 
 
 class ITopKLayer(ILayer):
-    """The k largest or smallest along one axis, in order: their values, and their int32 indices."""
+    """The k largest or smallest along one axis, in order: their values, and their indices. Input 1 gives k."""
 
     _layer_type = LayerType.TOPK
+    _optional_inputs = 1
+    _size_inputs = (1,)
     op = Param(TopKOperation.MAX)
     k = Param(1, int)
     axes = Param(0, int)
@@ -99,7 +101,9 @@ class ITopKLayer(ILayer):
         if len(axes) != 1:
             raise ShapeError(f"top-k takes one axis, the mask {self.axes:#b} names {len(axes)}")
         first, second = self._names(to)
-        made = to.editor.add(TopK(self.k, axes[0], self.op == TopKOperation.MAX, True), values[0], name=self.name,
+        sizes = to.sizes(values, 1, self.name)
+        k = self.k if sizes is None else sizes[0]
+        made = to.editor.add(TopK(k, axes[0], self.op == TopKOperation.MAX, True), values[0], name=self.name,
                              outputs=[first, to.editor.fresh(f"{second}.int64")])
         indices = to.editor.add(pointwise("cast", DType.int64, result=ours(self.indices_type)), made[1],
                                 name=f"{self.name}.indices", outputs=[second])

@@ -219,6 +219,7 @@ class IFillLayer(Standard):
 
     _layer_type = LayerType.FILL
     _optional_inputs = 3
+    _size_inputs = (0,)
     shape = Param((), sizes)
     operation = Param(FillOperation.LINSPACE)
     alpha = Param(0.0)
@@ -241,7 +242,7 @@ class IFillLayer(Standard):
         kind = ours(self.to_type).numpy
         start = [] if given[1] else [constant("a", self.alpha, kind)]
         if given[0]:
-            if given[2] and types[2] is not None and types[2].rank:
+            if given[2] and types[2] is not None and types[2].size != 1:
                 raise UnsupportedError("LINSPACE with one beta per axis needs a shape known when the network is built")
             step = [node("Squeeze", "x2", "b")] if given[2] else [constant("b", self.beta, kind)]
             return [*start, *step, *([node("Identity", "x1", "a")] if given[1] else []),
