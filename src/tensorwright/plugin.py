@@ -13,6 +13,7 @@
     layer = network.add_plugin(trtp.op.acme.scale(tensor, by=2.0))
 """
 
+from .trt.plugins.decorated.memory import Tensor
 from .trt.plugins.decorated.registering import PluginDef, aot_impl, autotune, impl, op, register
 from .trt.plugins.decorated.symbols import (
     ShapeExpr,
@@ -32,7 +33,6 @@ from .trt.plugins.decorated.tensors import (
     Shape,
     SizeTensorDesc,
     SizeTensorShapeExpr,
-    Tensor,
     TensorDesc,
     from_shape_expr,
     size_tensor,

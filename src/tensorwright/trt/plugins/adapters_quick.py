@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ...dtypes import DType
 from ...errors import InputError
 from ..enums import DataType, TensorFormat
-from .adapters import Adapter, Formats, Operand, ThreeAdapter
+from .adapters import Adapter, Formats, Operand
+from .adapters_three import ThreeAdapter
 
 
 class QuickAdapter(ThreeAdapter):

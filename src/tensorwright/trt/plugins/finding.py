@@ -18,9 +18,10 @@ from ...plan.records import Profile
 from ...plugins import Definition, Plugin
 from ...plugins.op import arguments
 from ..enums import PluginFieldType, QuickPluginCreationRequest, TensorRTPhase
-from .adapters import Adapter, DynamicAdapter, Kept, ThreeAdapter, call, fields_of
+from .adapters import Adapter, DynamicAdapter, Kept, call, fields_of
 from .adapters_quick import QuickAdapter
 from .adapters_static import ElderAdapter, StaticAdapter
+from .adapters_three import ThreeAdapter
 from .creators import IPluginCreator, IPluginCreatorV3Quick
 from .elder import IPlugin
 from .fields import PluginField

@@ -13,9 +13,10 @@ from ..fields import PluginField, PluginFieldCollection
 from ..quick import IPluginV3QuickBuild, IPluginV3QuickCore, IPluginV3QuickRuntime
 from ..tensors import DynamicPluginTensorDesc, PluginTensorDesc
 from ..v3 import IPluginV3
+from .memory import Tensor
 from .schema import Plan, field_of, field_type, value_of
 from .symbols import ShapeExpr, ShapeExprs
-from .tensors import Shape, SizeTensorDesc, Tensor, TensorDesc
+from .tensors import Shape, SizeTensorDesc, TensorDesc
 from .tuning import AutoTuneCombination, Combination
 
 

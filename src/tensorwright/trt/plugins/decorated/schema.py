@@ -11,7 +11,8 @@ import numpy as np
 
 from ...enums import PluginFieldType
 from ..fields import PluginField
-from .tensors import Tensor, TensorDesc
+from .memory import Tensor
+from .tensors import TensorDesc
 
 _ARRAYS = {np.dtype(np.float16): "FLOAT16", np.dtype(np.float32): "FLOAT32", np.dtype(np.float64): "FLOAT64",
            np.dtype(np.int8): "INT8", np.dtype(np.int16): "INT16", np.dtype(np.int32): "INT32",

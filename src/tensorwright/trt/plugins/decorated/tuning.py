@@ -1,4 +1,4 @@
-"""AutoTuneCombination: types, formats and tactics a decorated plugin can work with; how a compiled kernel is launched."""
+"""AutoTuneCombination: types, formats and tactics of a decorated plugin; how a compiled kernel is launched."""
 
 from __future__ import annotations
 
