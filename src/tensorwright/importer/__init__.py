@@ -17,12 +17,14 @@ OURS = (AssertionError, AttributeError, ImportError, NameError, NotImplementedEr
 
 def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = None,
          base_dir: str | os.PathLike[str] | None = None, plugins_first: bool = False,
-         values_are_sizes: bool = False) -> Network:
+         values_are_sizes: bool = False, keep_weights: bool = False) -> Network:
     """The network of an ONNX model.
 
     model     a path, the bytes of a file, or a ModelProto
     shapes    input name → dimensions: an int fixes a dynamic dimension, None or −1 leaves it, text names its symbol
     base_dir  the folder of external data; by default the folder the model lies in
+    keep_weights    constants that decide no shape are Refittable, under the names they have in the model, and nothing
+                    is computed from them now
     plugins_first   a plugin registered by the name of a standard operator takes its place
     values_are_sizes   inputs that give sizes to other operators (Reshape, Resize, ...) decide the shapes of an engine:
                        their values are symbols, and profiles must bound them (ir.value_inputs)
@@ -38,7 +40,7 @@ def load(model: str | os.PathLike[str] | bytes | Any, shapes: Shapes | None = No
     assert families.COUNT, "no lowering is registered"
     source = load_model(model, base_dir)
     try:
-        return GraphImporter(source, plugins_first).network(shapes or {}, values_are_sizes)
+        return GraphImporter(source, plugins_first, keep_weights).network(shapes or {}, values_are_sizes)
     except TensorwrightError:
         raise
     except Exception as error:              # a model is untrusted: what it makes fail is its own fault

@@ -69,4 +69,4 @@ def rename(editor: NetworkEditor, start: int, old: str, new: str) -> None:
 def value_of(editor: NetworkEditor, name: str) -> Value:
     """A value of the network as the importer sees it; constants with their content."""
     array = editor.constants.get(name)
-    return Value(editor.types[name], name, None if array is None else np.asarray(array), None, name)
+    return Value(editor.types[name], name, None if array is None else np.asanyarray(array), None, name)

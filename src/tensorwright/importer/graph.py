@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelError, TensorwrightError, UnsupportedError
 from ..ir import Network, NetworkEditor, TensorType
+from ..ir.refittable import Refittable
 from ..plugins import expansion, overrides, use
 from ..plugins.op import keywords
 from .expand import schema_of, standard_body, with_attributes
 from .finish import finished
 from .host import captured_names, domains_of, host_step
 from .inputs import Shapes, input_types
+from .keep import weights_of
 from .layers import LayerWriter
 from .node import Node
 from .plugins import how_to_register, plugin_of
@@ -71,7 +73,7 @@ class GraphImporter:
     plugins_first   nodes of standard operators, too, are computed by the plugin of their name where there is one
     """
 
-    def __init__(self, source: ModelSource, plugins_first: bool = False) -> None:
+    def __init__(self, source: ModelSource, plugins_first: bool = False, keep_weights: bool = False) -> None:
         self.source, self.proto, self.plugins_first = source, source.proto, plugins_first
         self.editor = NetworkEditor(self.proto.graph.name or "network")
         self.writer = LayerWriter(self.editor, source)
@@ -81,6 +83,7 @@ class GraphImporter:
         self.symbols: frozenset[str] = frozenset()
         self.titles: dict[str, str] = {}
         self.names: set[str] = set()
+        self.weights = weights_of(self.proto.graph) if keep_weights else set()
         self.also: list[tuple[str, Value]] = []           # values to keep as outputs beside the graph's
 
     def network(self, shapes: Shapes, values_are_sizes: bool = False) -> Network:
@@ -107,11 +110,17 @@ class GraphImporter:
     def graph(self, graph: onnx.GraphProto, frame: Frame) -> list[Value]:
         """Imports a graph's nodes; its outputs."""
         for t in graph.initializer:
-            frame.scope[t.name] = constant(self.source.array(t), t.name)
+            frame.scope[t.name] = self.kept(constant(self.source.array(t), t.name), frame)
         for s in graph.sparse_initializer:
             frame.scope[s.values.name] = constant(self.source.dense(s), s.values.name)
         self.nodes(graph.node, frame)
         return [self.value(o.name, frame, f"graph {graph.name!r} output") for o in graph.output]
+
+    def kept(self, value: Value, frame: Frame) -> Value:
+        """A constant, kept apart from what is computed from it when it is one of the model's weights."""
+        if frame.depth == 0 and value.hint in self.weights and value.array is not None:
+            value.array = Refittable.of(value.array)
+        return value
 
     def nodes(self, nodes: Iterable[onnx.NodeProto], frame: Frame) -> None:
         for index, proto in enumerate(nodes):
@@ -153,7 +162,10 @@ class GraphImporter:
                 raise ModelError(f"output {name!r} is not defined by the operator")
             if name in frame.scope and frame.depth == 0:
                 raise ModelError(f"value {name!r} is computed twice")
-            frame.scope[name] = value if value.hint else replace_hint(value, name)
+            frame.scope[name] = value = value if value.hint else replace_hint(value, name)
+            if proto.op_type == "Constant" and name in self.weights:
+                value.hint = name
+                self.kept(value, frame)
             if frame.depth == 0 and value.name is not None:
                 self.titles.setdefault(value.name, name)
 

@@ -9,6 +9,7 @@ from ..dims import Dim, parse, symbols
 from ..dtypes import DType
 from ..errors import TensorwrightError
 from ..ir import OpaqueType, TensorType, ValueType
+from ..ir.refittable import reveal
 from ..ops import Host, host_node
 from .expand import type_proto
 from .values import SMALL, Value
@@ -71,7 +72,7 @@ def _output_types(op: Host, inputs: Sequence[Value | None], known: frozenset[str
             continue
         info.type.CopyFrom(type_proto(value))
         if value.array is not None and value.array.size <= SMALL and value.array.dtype.kind in "iufb":
-            model.graph.initializer.append(onnx.numpy_helper.from_array(value.array, info.name))
+            model.graph.initializer.append(onnx.numpy_helper.from_array(reveal(value.array), info.name))
     if any(v is not None and isinstance(v.type, TensorType) and v.rank == 1 and isinstance(v.shape[0], int)
            and v.shape[0] > LONGEST_SHAPE for v in inputs):
         return tuple(OpaqueType() for _ in model.graph.output)

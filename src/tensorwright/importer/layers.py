@@ -10,6 +10,7 @@ import numpy as np
 from ..dtypes import DType
 from ..errors import TensorwrightError
 from ..ir import NetworkEditor, Op, OpaqueType, TensorType, ValueType
+from ..ir.refittable import is_free
 from ..ops import Host, Pointwise, Reshape, ShapeVector, host_node
 from ..ops.expr import In
 from . import scalar
@@ -30,6 +31,7 @@ class LayerWriter:
 
     def __init__(self, editor: NetworkEditor, source: ModelSource) -> None:
         self.editor, self.source = editor, source
+        self.derived: set[str] = set()                    # values computed from weights that are kept, and constants
         self._used: dict[str, int] = {}
 
     def tensor(self, stored: onnx.TensorProto) -> np.ndarray:
@@ -90,15 +92,23 @@ class LayerWriter:
         return self._append(op, inputs, name, origin)
 
     def _append(self, op: Op, inputs: Sequence[Value | None], name: str, origin: str) -> tuple[Value, ...]:
-        made = self.editor.add(op, *[None if v is None else self.name(v) for v in inputs], name=self._title(name),
-                               origin=(origin,))
+        given = [None if v is None else self.name(v) for v in inputs]
+        derived = any(v is not None and (is_free(v.array) or v.name in self.derived) for v in inputs) and all(
+            n is None or n in self.editor.constants or n in self.derived for n in given)
+        made = self.editor.add(op, *given, name=self._title(f"{name}/weights" if derived else name), origin=(origin,))
+        if derived:
+            self.derived.update([made] if isinstance(made, str) else made)
         return tuple(Value(self.editor.types[m], m) for m in ((made,) if isinstance(made, str) else made))
+
+    def _is_small(self, v: Value | None) -> bool:
+        """Whether a value is no obstacle to computing with it now: absent, or a constant that will not be replaced."""
+        return v is None or (v.array is not None and v.array.size <= self.largest and not is_free(v.array))
 
     def _fold(self, op: Op, inputs: Sequence[Value | None], types: Sequence[TensorType | None]
               ) -> tuple[Value, ...] | None:
         """The results, when all inputs are small constants."""
         arrays = [None if v is None else v.array for v in inputs]
-        if any(v is not None and (v.array is None or v.array.size > self.largest) for v in inputs) or op.symbols():
+        if not all(map(self._is_small, inputs)) or op.symbols():
             return None
         inferred = op.infer(*types)
         results = inferred if isinstance(inferred, tuple) else (inferred,)
@@ -117,7 +127,7 @@ class LayerWriter:
     def folded_host(self, op: Host, inputs: Sequence[Value | None], random: bool) -> tuple[Value, ...] | None:
         """The results of a host step, when all its inputs are small constants and it gives small tensors."""
         arrays = [None if v is None else v.array for v in inputs]
-        if random or any(v is not None and (v.array is None or v.array.size > self.largest) for v in inputs):
+        if random or not all(map(self._is_small, inputs)):
             return None
         try:
             results = op.reference(*arrays)

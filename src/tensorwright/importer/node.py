@@ -11,6 +11,7 @@ from ..dims import Dim
 from ..dtypes import DType
 from ..errors import ModelError
 from ..ir import Op
+from ..ir.refittable import is_free, plain, reveal
 from ..ops import Pointwise, Reshape, Slice, Transpose
 from ..ops.expr import Const, Expr, In
 from . import scalar
@@ -105,7 +106,7 @@ class Node:
         value = self[i]
         if value.array is None:
             raise Decline(f"input {i} is computed at run time")
-        return value.array
+        return reveal(value.array)
 
     def dims(self, i: int) -> tuple[Dim, ...]:
         """The content of an input as dimensions, flat; Decline when it is computed at run time."""
@@ -158,7 +159,7 @@ class Node:
         for v in inputs:
             if rank is not None and _is_scalar(v) and v.rank <= rank:
                 assert v.array is not None
-                args.append(scalar.const(v.array.reshape(()).item(), v.dtype))
+                args.append(scalar.const(plain(v.array).reshape(()).item(), v.dtype))
             else:
                 args.append(In(len(used), v.dtype))
                 used.append(v)
@@ -194,4 +195,4 @@ class Node:
 
 
 def _is_scalar(v: Value) -> bool:
-    return v.array is not None and v.array.size == 1 and v.array.dtype.kind != "c"
+    return v.array is not None and v.array.size == 1 and v.array.dtype.kind != "c" and not is_free(v.array)

@@ -7,6 +7,7 @@ import numpy as np
 from ..dims import product
 from ..dtypes import DType
 from ..errors import ModelError, ShapeError
+from ..ir.refittable import is_free
 from ..ops import ArgReduce, Iota, Normalize, Pool, Reduce, Softmax
 from ..ops.expr import Expr
 from . import scalar
@@ -31,6 +32,12 @@ def batch_normalization(n: Node) -> Value:
     def placed(v: Value) -> Value:
         return along(n, v, x.rank, 1) if per_channel else v
     arrays = [v.array for v in parameters]
+    if any(is_free(a) for a in arrays) and all(a is not None for a in arrays):
+        wide = [n.cast(v, DType.float64) for v in parameters]
+        scale_ = n.pointwise(lambda k, v: div(k, call("sqrt", add(v, epsilon))), wide[0], wide[3])
+        shift = n.pointwise(lambda c, m, k: sub(c, mul(m, k)), wide[1], wide[2], scale_)
+        return n.pointwise(lambda e, k, c: add(mul(e, k), c), x, placed(n.cast(scale_, x.dtype)),
+                           placed(n.cast(shift, x.dtype)))
     if all(a is not None for a in arrays):
         scale, bias, mean, var = (np.asarray(a, np.float64) for a in arrays)
         with np.errstate(all="ignore"):

@@ -10,6 +10,7 @@ from ..dims import Dim, Expr
 from ..dtypes import NATIVE, DType
 from ..errors import ShapeError
 from ..ir import OpaqueType, TensorType, ValueType
+from ..ir.refittable import reveal
 
 #: Content of at most this many elements is tracked as shape values and folded while importing.
 SMALL = 4096
@@ -66,7 +67,7 @@ class Value:
         if self.dims is not None:
             return self.dims
         if self.array is not None and self.array.size <= SMALL and self.array.dtype.kind in "iufb":
-            return self.array.astype(object)
+            return reveal(self.array).astype(object)
         return None
 
 

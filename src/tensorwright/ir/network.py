@@ -169,7 +169,7 @@ class NetworkEditor:
         return name
 
     def constant(self, array: np.ndarray, name: str = "const") -> str:
-        array = np.asarray(array)
+        array = np.asanyarray(array)
         name = self.fresh(name)
         self.constants[name] = array
         self.types[name] = TensorType(array.shape, DType.of(array))

@@ -22,6 +22,8 @@ class Refittable(np.ndarray):
     """An array whose elements nobody may look at. What is computed from it is Refittable, too."""
 
     __array_priority__ = 1000.0
+    #: Somebody needed the content after all: it is no longer to be replaced. See `reveal`.
+    revealed = False
 
     @classmethod
     def of(cls, array: np.ndarray) -> Refittable:
@@ -45,6 +47,18 @@ class Refittable(np.ndarray):
 def hidden(x: Any) -> Any:
     """A result of NumPy's as a Refittable; numbers that only tell a size or rank stay as they are."""
     return Refittable.of(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x
+
+
+def reveal(array: np.ndarray) -> np.ndarray:
+    """The array, to look at, for those that cannot do without; if it was Refittable, it says so from now on."""
+    if isinstance(array, Refittable):
+        array.revealed = True
+    return plain(array)
+
+
+def is_free(array: Any) -> bool:
+    """Whether an array is Refittable, and nobody needed its content."""
+    return isinstance(array, Refittable) and not array.revealed
 
 
 def plain(array: np.ndarray) -> np.ndarray:

@@ -82,9 +82,11 @@ from .loops import (
 from .network import INetworkDefinition
 from .parser import OnnxParser
 from .parser_error import ParserError
+from .parser_refitter import OnnxParserRefitter
 from .parser_support import NodeIndices, SubGraphCollection, get_nv_onnx_parser_version, shutdown_protobuf_library
 from .plugins import *  # noqa: F403
 from .recorder import IErrorRecorder
+from .refitter import Refitter
 from .tensor import ITensor
 from .uff import UffParser
 from .working_memory import IRuntimeConfig
@@ -151,9 +153,11 @@ __all__ = [
     "Logger",
     "NodeIndices",
     "OnnxParser",
+    "OnnxParserRefitter",
     "ParserError",
     "Permutation",
     "Profiler",
+    "Refitter",
     "Runtime",
     "Stream",
     "SubGraphCollection",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..plan.records import Plan
+from ..plan.refit import stripped
 from .algorithms import Selection
 from .allocators import Allocating
 from .calibration import RANGES, found_ranges
@@ -31,6 +32,7 @@ from .logger import ILogger, say
 from .network import INetworkDefinition
 from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
+from .weights import REFIT, is_identical, is_refit
 
 if TYPE_CHECKING:
     from .engine import ICudaEngine
@@ -152,8 +154,7 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
                                try_="leave it at NONE: a plan that meets another machine is tuned again there")
     if config.default_device_type == DeviceType.DLA:
         raise UnsupportedError(f"{config.default_device_type}: this machine has none")
-    for flag in (BuilderFlag.REFIT, BuilderFlag.STRIP_PLAN, BuilderFlag.WEIGHT_STREAMING, BuilderFlag.REFIT_IDENTICAL,
-                 BuilderFlag.REFIT_INDIVIDUAL, BuilderFlag.VERSION_COMPATIBLE, BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
+    for flag in (BuilderFlag.WEIGHT_STREAMING, BuilderFlag.VERSION_COMPATIBLE, BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
                  BuilderFlag.SAFETY_SCOPE):
         if config.get_flag(flag):
             raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
@@ -215,7 +216,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
     if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS) or config.get_flag(BuilderFlag.STRICT_TYPES):
         check_precisions(network)
     check_memory(network)
-    records = network._finish()
+    records, weights = network._finish_for(config)
     profiles = network._batches() if network.has_implicit_batch_dimension else config._made_profiles(records)
     ranges = found_ranges(network, records, config, logger)
     for profile in config._profiles:
@@ -237,7 +238,8 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
             plan = builder.build(records, builder.BuildOptions(
                 profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
                 name=network.name, keep_values=network._keep_unfused,
-                selection=(selection.ask, selection.tell) if selection is not None else None))
+                selection=(selection.ask, selection.tell) if selection is not None else None,
+                refit=weights, identical=is_identical(config)))
         finally:
             if progress is not None:
                 progress.finish()
@@ -247,8 +249,10 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
         selection.report({info.name for program in plan.programs for info in program.layers})
     check_workspace(plan, config, logger)
     from .engine import VERBOSITY
-    return replace(plan, metadata={**plan.metadata, VERBOSITY: config.profiling_verbosity.name,
-                                   **({RANGES: json.dumps(ranges)} if ranges else {})})
+    metadata = {**plan.metadata, VERBOSITY: config.profiling_verbosity.name,
+                **({RANGES: json.dumps(ranges)} if ranges else {}), **({REFIT: "yes"} if is_refit(config) else {})}
+    plan = replace(plan, metadata=metadata)
+    return stripped(plan) if config.get_flag(BuilderFlag.STRIP_PLAN) and weights else plan
 
 
 class Watcher:

@@ -29,6 +29,7 @@ from .logger import ILogger, say
 from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
 from .shape_tensors import EngineShapes
+from .weights import REFIT
 
 if TYPE_CHECKING:
     from .context import IExecutionContext
@@ -151,7 +152,8 @@ class ICudaEngine(EngineBindings, EngineShapes, Recorded):
 
     @property
     def refittable(self) -> bool:
-        return False
+        """Whether a Refitter can replace its weights: it was built for that."""
+        return REFIT in self._plan.metadata
 
     @property
     def engine_capability(self) -> EngineCapability:

@@ -21,6 +21,7 @@ from ..importer.append import append, value_of
 from ..importer.values import Value
 from ..ir import NetworkEditor, Op, TensorType
 from ..ir.op import map_dims
+from ..ir.refittable import Refittable
 from ..ops import Pointwise
 from ..ops.expr import Apply, Expr, In
 from .enums import DataType, LayerType
@@ -74,6 +75,8 @@ class Lowering:
         self.written: set[int] = set()                    # layers, by id
         self.members: set[int] | None = None              # layers to write, by id; None: all
         self.constructs: dict[int, dict[int, str]] = {}   # loops and conditionals → values of their output layers
+        self.refit = False                                # weights may be replaced later: nothing looks at them
+        self.weights: dict[str, tuple[ILayer, str]] = {}  # constant → layer, parameter
         self.known: dict[str, Value] = {}                 # values that are known functions of the input shapes
         self.renamed: dict[str, Dim] = {}                 # symbol → its new meaning, for layers of a parsed model
 
@@ -89,6 +92,13 @@ class Lowering:
 
     def constant(self, array: np.ndarray, hint: str) -> str:
         return self.editor.constant(array, hint)
+
+    def given(self, layer: ILayer, param: str, shape: Sequence[int], dtype: DType) -> str:
+        """Weights of a layer as a constant of that shape and type, which a refit may replace."""
+        array = getattr(layer, param).reshape(shape).astype(dtype.numpy)
+        value = self.constant(Refittable.of(array) if self.refit else array, f"{layer.name}.{param}")
+        self.weights[value] = layer, param
+        return value
 
     def appended(self, nodes: list[onnx.NodeProto], values: Sequence[str | None], outputs: Sequence[str],
                  name: str) -> list[str]:

@@ -23,12 +23,14 @@ from .network_sequences import NetworkSequences
 from .plugins.network import NetworkPlugins
 from .recorder import Recorded, Voice
 from .tensor import ITensor, tensors
+from .weights import Constant, NetworkWeights
 
 if TYPE_CHECKING:
     from .builder import Builder
 
 
-class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPlugins, NetworkDebug, Recorded):
+class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPlugins, NetworkDebug, NetworkWeights,
+                         Recorded):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
@@ -41,7 +43,10 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
         self._builder, self._logger = builder, Voice(builder._logger)
         self._flags = flags
         self._inputs: list[ITensor] = []
-        self._constants: list[tuple[ITensor, Any]] = []                  # those of parsed models
+        self._constants: list[Constant] = []                             # those of parsed models
+        self._weight_names: dict[Any, str] = {}
+        self._marked: set[str] = set()                    # names of weights marked as refittable
+        self._refitting = False
         self._parsed_inputs: list[tuple[ITensor, TensorType]] = []       # with the types their layers were made for
         self._metadata: dict[str, str] = {}
         self._layers: list[ILayer] = []
@@ -201,8 +206,9 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
             for tensor in self._inputs:
                 assert tensor._given is not None
                 self._lowering.values[id(tensor)] = self._lowering.editor.input(tensor.name, tensor._given)
-            for tensor, array in self._constants:
-                self._lowering.values[id(tensor)] = self._lowering.constant(array, tensor.name)
+            self._lowering.refit = self._refitting
+            for constant in self._constants:
+                self._lowering.values[id(constant.tensor)] = constant.write(self._lowering)
             self._give_values(self._lowering)
             self._nesting = Nesting(self) if self._constructs else None
             if self._nesting is not None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..importer.survey import Fault, survey
 from ..ir import Network, OpaqueType, TensorType
+from ..ir.refittable import is_free, plain
 from ..ir.value_inputs import companions
 from .enums import OnnxParserFlag
 from .layer import ILayer
 from .layers import IIdentityLayer
-from .logger import ILogger, say
+from .logger import ILogger
 from .network import INetworkDefinition
 from .parser_error import ParserError
 from .parser_support import ModelSupport
 from .tensor import ITensor
+from .weights import Constant, derived
 
 
 class OnnxParser(ModelSupport):
@@ -45,28 +48,12 @@ class OnnxParser(ModelSupport):
             if self._network.has_implicit_batch_dimension:
                 raise UnsupportedError("ONNX models are parsed into networks of explicit batch", try_="builder."
                                        "create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
-            fill(self._network, importer.load(model, base_dir=base, values_are_sizes=True), self._layers)
+            loaded = importer.load(model, base_dir=base, values_are_sizes=True, keep_weights=True)
+            fill(self._network, loaded, self._layers)
         except TensorwrightError as error:
             known = self._network.has_implicit_batch_dimension
             return self._object(([] if known else survey(model, base).faults) or [Fault(error)])
         return self._object([])
-
-    def _object(self, faults: list[Fault]) -> bool:
-        """Remember and log what is wrong; whether nothing is."""
-        self._errors = [self._class(ParserError)(fault) for fault in faults]
-        for fault in faults:
-            say(self._logger, ILogger.ERROR, str(fault.error))
-        return not faults
-
-    @property
-    def num_errors(self) -> int:
-        return len(self._errors)
-
-    def get_error(self, index: int) -> ParserError:
-        return self._errors[index]
-
-    def clear_errors(self) -> None:
-        self._errors = []
 
     def supports_operator(self, op_name: str) -> bool:
         """Whether op_name is an operator of the ONNX standard: all of them run."""
@@ -109,11 +96,17 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
     for name, (source, _) in known.items():
         tensor, size = tensors[source], parsed.tensor(name).shape[0]
         tensor._values, tensor._parsed_values = (*(tensor._values or ()), size), source
-    for name, array in parsed.constants.items():
-        tensors[name] = to._class(ITensor)(to, name)
-        tensors[name]._array = array
-        to._constants.append((tensors[name], array))
+    constants = {n: Constant(to._class(ITensor)(to, n), plain(a), is_free(a)) for n, a in parsed.constants.items()}
     for record in parsed.layers:
+        if (made := derived(record, parsed, constants)) is not None:
+            constants[record.outputs[0]] = replace(made, tensor=to._class(ITensor)(to, record.outputs[0]))
+    for name, constant in constants.items():
+        tensors[name] = constant.tensor
+        tensors[name]._array = constant.array
+        to._constants.append(constant)
+    for record in parsed.layers:
+        if record.outputs[0] in constants:
+            continue
         inputs = [None if i is None else tensors[i] for i in record.inputs]
         layer = to._class(ILayer)(to, inputs, len(record.outputs), record.name)
         layer._record = record.op

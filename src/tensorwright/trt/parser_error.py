@@ -1,10 +1,16 @@
-"""ParserError: one thing that the ONNX parser objected to."""
+"""ParserError: one thing that the ONNX parser objected to; and what all that read models have in common."""
 
 from __future__ import annotations
 
-from ..errors import InputError, ModelError, ShapeError, TypeMismatch, UnsupportedError
+import ctypes
+import os
+from typing import Any
+
+from ..errors import InputError, ModelError, ShapeError, TensorwrightError, TypeMismatch, UnsupportedError
 from ..importer.survey import Fault
 from .enums import ErrorCode
+from .foundation import Closed
+from .logger import ILogger, say
 
 _CODES = ((ModelError, ErrorCode.MODEL_DESERIALIZE_FAILED), (UnsupportedError, ErrorCode.UNSUPPORTED_NODE),
           (ShapeError, ErrorCode.INVALID_NODE), (TypeMismatch, ErrorCode.UNSUPPORTED_NODE_DATATYPE),
@@ -65,3 +71,56 @@ class ParserError:
         return f"{where + inside + ': ' if self.node() >= 0 else ''}{self._code.name}: {self._desc}"
 
     __repr__ = __str__
+
+
+class ParserErrors(Closed):
+    """What a reader of models objected to in the last one, and models that are given in pieces."""
+
+    _logger: ILogger
+    _errors: list[ParserError]
+    _loaded: Any                                          # an onnx.ModelProto
+
+    def _object(self, faults: list[Fault]) -> bool:
+        """Remember and log what is wrong; whether nothing is."""
+        self._errors = [self._class(ParserError)(fault) for fault in faults]
+        for fault in faults:
+            say(self._logger, ILogger.ERROR, str(fault.error))
+        return not faults
+
+    @property
+    def num_errors(self) -> int:
+        return len(self._errors)
+
+    def get_error(self, index: int) -> ParserError:
+        return self._errors[index]
+
+    def clear_errors(self) -> None:
+        self._errors = []
+
+    def load_model_proto(self: Any, model: Any, path: str | None = None) -> bool:
+        """Take a model without parsing it yet: load_initializer may give it weights, parse_model_proto parses it."""
+        from ..importer.source import load_model
+        try:
+            self._loaded = load_model(bytes(model), os.path.dirname(path) or "." if path else None)
+        except TensorwrightError as error:
+            return bool(self._object([Fault(error)]))
+        return bool(self._object([]))
+
+    def load_initializer(self: Any, name: str, data: int, size: int) -> bool:
+        """Give an initializer of the loaded model `size` bytes at an address, which are copied. False when there is no
+        such initializer, or it takes another number of bytes."""
+        from ..importer.source import bits_of, elements
+        if self._loaded is None:
+            return bool(self._object([Fault(InputError("no model is loaded", try_="load_model_proto"))]))
+        found = next((t for t in self._loaded.proto.graph.initializer if t.name == name), None)
+        if found is None:
+            return bool(self._object([Fault(InputError(f"the model has no initializer {name!r}"))]))
+        need = (elements(tuple(found.dims), f"initializer {name!r}") * bits_of(found.data_type) + 7) // 8
+        if need != size or (size and not data):
+            return bool(self._object([Fault(InputError(f"initializer {name!r} has {need} bytes, {size} are given at "
+                                                       f"{int(data):#x}"))]))
+        for field in ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data",
+                      "external_data", "data_location"):
+            found.ClearField(field)
+        found.raw_data = ctypes.string_at(int(data), size) if size else b""
+        return True

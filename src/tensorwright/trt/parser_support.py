@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, TensorwrightError
+from ..errors import InputError
 from ..importer.survey import Fault, Survey, survey
 from .enums import OnnxParserFlag
-from .foundation import Closed
+from .parser_error import ParserErrors
 
 if TYPE_CHECKING:
     from .config import IBuilderConfig
@@ -23,13 +22,12 @@ class SubGraphCollection(list[tuple[NodeIndices, bool]]):
     """Groups of nodes, each with whether it is certain to be supported as it is."""
 
 
-class ModelSupport(Closed):
+class ModelSupport(ParserErrors):
     """Nodes that cannot be parsed are in no group; they separate the groups. A group is not certain where types come
     from such a node and the model does not declare them: cut it out and ask again."""
 
     _groups: list[tuple[list[int], bool]]
     _config: IBuilderConfig | None
-    _loaded: Any                                          # an onnx.ModelProto
 
     def supports_model(self, model: Any, path: str | None = None) -> tuple[bool, SubGraphCollection]:
         """Whether the model can be parsed, and its groups of supported nodes."""
@@ -67,34 +65,6 @@ class ModelSupport(Closed):
         return not found.faults
 
     # ---- models in pieces
-
-    def load_model_proto(self: Any, model: Any, path: str | None = None) -> bool:
-        """Take a model without parsing it yet: load_initializer may give it weights, parse_model_proto parses it."""
-        from ..importer.source import load_model
-        try:
-            self._loaded = load_model(bytes(model), os.path.dirname(path) or "." if path else None)
-        except TensorwrightError as error:
-            return bool(self._object([Fault(error)]))
-        return bool(self._object([]))
-
-    def load_initializer(self: Any, name: str, data: int, size: int) -> bool:
-        """Give an initializer of the loaded model `size` bytes at an address, which are copied. False when there is no
-        such initializer, or it takes another number of bytes."""
-        from ..importer.source import bits_of, elements
-        if self._loaded is None:
-            return bool(self._object([Fault(InputError("no model is loaded", try_="load_model_proto"))]))
-        found = next((t for t in self._loaded.proto.graph.initializer if t.name == name), None)
-        if found is None:
-            return bool(self._object([Fault(InputError(f"the model has no initializer {name!r}"))]))
-        need = (elements(tuple(found.dims), f"initializer {name!r}") * bits_of(found.data_type) + 7) // 8
-        if need != size or (size and not data):
-            return bool(self._object([Fault(InputError(f"initializer {name!r} has {need} bytes, {size} are given at "
-                                                       f"{int(data):#x}"))]))
-        for field in ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data",
-                      "external_data", "data_location"):
-            found.ClearField(field)
-        found.raw_data = ctypes.string_at(int(data), size) if size else b""
-        return True
 
     def parse_model_proto(self: Any) -> bool:
         """Parse the model that load_model_proto took."""

@@ -270,9 +270,9 @@ def test_builds_that_cannot_be_give_none(log: Log) -> None:
         a, b = network.add_input("a", trt.float32, (2, 3)), network.add_input("b", trt.float32, (2, 4))
         network.mark_output(network.add_elementwise(a, b, trt.ElementWiseOperation.SUM).get_output(0))
 
-    def refit(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
+    def safe(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
         identity(network, (2,))
-        config.set_flag(trt.BuilderFlag.REFIT)
+        config.set_flag(trt.BuilderFlag.SAFETY_SCOPE)
 
     def wrong_profile(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
         identity(network, (-1, 3))
@@ -301,7 +301,7 @@ def test_builds_that_cannot_be_give_none(log: Log) -> None:
 
     fails("LINEAR", packed)
     fails("HOST", on_host)
-    fails("REFIT", refit)
+    fails("SAFETY_SCOPE", safe)
     fails("AMPERE_PLUS", compatible)
     fails("DLA", accelerator)
     fails("axis 1 is 3", wrong_profile)

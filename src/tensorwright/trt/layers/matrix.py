@@ -79,10 +79,10 @@ class IFullyConnectedLayer(ILayer):
         if self.kernel.size != n * k or self.bias.size not in (0, n):
             raise ShapeError(f"{n} outputs of {k} elements take {n * k} weights and {n} biases, "
                              f"not {self.kernel.size} and {self.bias.size}", x=x)
-        weights = to.constant(self.kernel.reshape(n, k).T.astype(x.dtype.numpy), f"{self.name}.kernel")
+        weights = self._also(to, Transpose((1, 0)), to.given(self, "kernel", (n, k), x.dtype))
         flat = lead if lead else (1,)
         y = self._also(to, MatMul(), self._also(to, Reshape((*flat, k)), values[0]), weights)
         if self.bias.size:
-            bias = to.constant(self.bias.astype(x.dtype.numpy), f"{self.name}.bias")
+            bias = to.given(self, "bias", (-1,), x.dtype)
             y = self._also(to, pointwise("add", x.dtype, x.dtype), y, bias)
         return self._last(to, Reshape((*lead, n, 1, 1)), y)

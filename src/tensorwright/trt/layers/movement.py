@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...dims import Dim, floordiv, product
+from ...dtypes import DType
 from ...errors import ShapeError, UnsupportedError
 from ...importer.values import Value
 from ...ops import Concat, Pad, Pointwise, Reshape, ShapeVector, Slice, Transpose
@@ -214,6 +215,8 @@ class IConstantLayer(ILayer):
         shape = tuple(self.shape)
         if self.weights.size != int(np.prod(shape, dtype=np.int64)):
             raise ShapeError(f"{self.weights.size} weights do not fill shape {shape}")
+        if to.refit and self.weights.dtype.kind == "f" and shape:           # sizes and scalars decide what layers are
+            return [to.given(self, "weights", (1,) * to.lead + shape, DType.of(self.weights))]
         return [to.constant(self.weights.reshape((1,) * to.lead + shape), self._outputs[0].name)]
 
 

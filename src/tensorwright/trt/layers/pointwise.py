@@ -146,7 +146,10 @@ class IScaleLayer(ILayer):
             if weights.size:
                 if weights.size != (count := int(np.prod(shape))):
                     raise ShapeError(f"{name} has {weights.size} weights, mode {self.mode} takes {count}", x=x)
-                operands.append(to.constant(weights.reshape(shape).astype(x.dtype.numpy), f"{self.name}.{name}"))
+                if name == "power":
+                    operands.append(to.constant(weights.reshape(shape).astype(x.dtype.numpy), f"{self.name}.{name}"))
+                else:
+                    operands.append(to.given(self, name, shape, x.dtype))
                 e = e.fn(fn, _X(In(len(operands) - 1, x.dtype)))
         return self._last(to, Pointwise(e.e), *operands)
 

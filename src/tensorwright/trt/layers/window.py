@@ -101,11 +101,11 @@ class _Filtered(_Windowed):
             fixed = tuple(number(d, "the number of channels") for d in shape)
             if self.kernel.size != (count := int(np.prod(fixed))):
                 raise ShapeError(f"kernel has {self.kernel.size} weights, shape {fixed} takes {count}", x=x)
-            kernel = to.constant(self.kernel.reshape(fixed).astype(x.dtype.numpy), f"{self.name}.kernel")
+            kernel = to.given(self, "kernel", fixed, x.dtype)
         if bias is None and self.bias.size:
             if self.bias.size != self.num_output_maps:
                 raise ShapeError(f"bias has {self.bias.size} weights for {self.num_output_maps} output maps")
-            bias = to.constant(self.bias.astype(x.dtype.numpy), f"{self.name}.bias")
+            bias = to.given(self, "bias", (-1,), x.dtype)
         return kernel, bias
 
     def _input(self, to: Lowering, value: str) -> tuple[TensorType, int, int]:
