@@ -19,7 +19,7 @@ from ..ir import codec
 from ..plan import programs
 from ..plan.records import Plan, Program
 from ..plan.refit import NETWORK
-from .build import Compiler, network_of, rewritten
+from .build import KEPT, Compiler, network_of, rewritten
 from .options import BuildOptions
 from .tune import Candidate, Task, Tuner
 from .verify import tolerance_of
@@ -35,7 +35,7 @@ def recomputed(plan: Plan, given: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     first = plan.programs[0]
     threads = int(plan.provenance.get("threads", first.threads))
     options = BuildOptions(threads=threads, tune_budget=0, timing_cache=False, replay=plan.choices, refit=plan.refit,
-                           identical=any(w.digest for w in plan.refit))
+                           identical=any(w.digest for w in plan.refit), keep_values=KEPT in plan.metadata)
     compiler = Compiler(rewritten(network, options)[0], options, tolerance_of(network, None))
     compiler.cpu = replace(compiler.cpu, cores=int(first.target.rpartition("|")[2]))
     compiler.tuner = Recall(compiler, plan)

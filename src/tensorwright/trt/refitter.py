@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..dtypes import DType
 from ..errors import InputError, TensorwrightError
 from ..plan.refit import NETWORK, Hollow, WeightInfo, digest_of
 from ..runtime.memory import array_at
+from .calibration import RANGES, ranges_of
 from .engine import ICudaEngine
 from .enums import TensorLocation, WeightsRole
 from .foundation import Weights, ours, theirs
@@ -129,22 +132,28 @@ class Refitter(Recorded):
             self._given[w.constant] = given, location
         return True
 
-    # ---- dynamic ranges, which only quantization by calibration has
+    # ---- dynamic ranges: engines remember them, and compute in the types of the network all the same
 
     def get_tensors_with_dynamic_range(self) -> list[str]:
-        """None: engines here compute in the types of the network."""
-        return []
+        return list(ranges_of(self._engine._plan))
 
     def get_dynamic_range(self, tensor_name: str) -> tuple[float, float]:
-        """(0, 0), with an error in the log: no tensor has one."""
-        self._refuse(f"tensor {tensor_name!r} has no dynamic range")
-        return 0.0, 0.0
+        """(0, 0), with an error in the log, for a tensor that has none."""
+        found = ranges_of(self._engine._plan).get(tensor_name)
+        if found is None:
+            self._refuse(f"tensor {tensor_name!r} has no dynamic range")
+        return found or (0.0, 0.0)
 
     def set_dynamic_range(self, tensor_name: str, range: Any) -> bool:
-        """ValueError for anything but two numbers; else False: no tensor has one."""
+        """False for a tensor that has none. ValueError for anything but two numbers."""
         if len(range) != 2:
             raise ValueError(f"a dynamic range is two numbers, not {len(range)}")
-        return self._refuse(f"tensor {tensor_name!r} has no dynamic range that could be replaced")
+        known, plan = ranges_of(self._engine._plan), self._engine._plan
+        if tensor_name not in known:
+            return self._refuse(f"tensor {tensor_name!r} has no dynamic range that could be replaced")
+        known[tensor_name] = float(range[0]), float(range[1])
+        self._engine._plan = replace(plan, metadata={**plan.metadata, RANGES: json.dumps(known)})
+        return True
 
     # ---- all at once
 
@@ -162,7 +171,7 @@ class Refitter(Recorded):
             plan = self._engine._plan
             fresh = recomputed(plan, {w.constant: self._array(w) for w in self._all if w.constant in self._given})
             self._engine._engine.replace_weights(fresh)
-            self._engine._plan = self._engine._engine.plan
+            self._engine._plan = replace(plan, weights=self._engine._engine.plan.weights)
         except (TensorwrightError, MemoryError, RuntimeError) as error:
             self._logger.error(error if isinstance(error, TensorwrightError) else InputError(str(error)))
             return False
