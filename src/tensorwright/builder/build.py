@@ -187,7 +187,7 @@ class Compiler:
             worse = lowering.refused - apart
             if not worse:
                 works = [w for w in lowering.works if isinstance(w, KernelWork)]
-                choices = self.tuner.choose(works)
+                choices = self.tuner.choose(works, {name: (r[0], r[2]) for name, r in profile.ranges})
                 worse = {w.name for w in works if w.problem in self.tuner.lost} - apart
             if not worse and self.options.selection is not None:
                 choices = selected(self.tuner, works, profile, *self.options.selection)

@@ -27,6 +27,11 @@ class BuildOptions:
     verify         compare with the reference before the plan is returned
     tolerance      largest allowed |engine - reference| / max|reference| per output; None: by precision (float32: 1e-4)
     timing_cache   file that keeps timings between builds; None: the user's cache folder; False: none
+    cached_only    a kernel whose time the timing cache lacks is a BuildError: nothing is timed
+    pinned         obey the choices that were pinned in the timing cache
+    max_tactics    most candidates to time for one problem, the most promising ones; None: all
+    least_launches a candidate that stays in the race is launched at least that many times
+    workspace      bytes of scratch memory that one launch may take; None: no bound
     replay         problem key → tactic text: take these choices instead of timing (deterministic rebuilds)
     progress       called while building
     seed           of the random inputs used in timing and verification
@@ -45,6 +50,11 @@ class BuildOptions:
     verify: bool = True
     tolerance: float | None = None
     timing_cache: str | Path | bool | None = None
+    cached_only: bool = False
+    pinned: bool = False
+    max_tactics: int | None = None
+    least_launches: int = 0
+    workspace: int | None = None
     replay: Mapping[str, str] | None = None
     progress: Progress | None = None
     seed: int = 0
@@ -62,3 +72,7 @@ class BuildOptions:
             given = getattr(self, name)
             if given is not None and not (isinstance(given, Real) and float(given) >= 0):
                 raise InputError(f"{name} is {given!r}, not {meaning}", try_=f"leave {name} out, or give {meaning}")
+        for name, least in (("max_tactics", 1), ("least_launches", 0), ("workspace", 0)):
+            given = getattr(self, name)
+            if given is not None and (not isinstance(given, int) or given < least):
+                raise InputError(f"{name} is {given!r}, not a number of at least {least}")

@@ -34,11 +34,11 @@ class InTurn:
         return np.sum([t[:shortest] for t in times], axis=0)
 
 
-def race(runners: Sequence[Runner], threads: int, end: float | None = None) -> list[float]:
+def race(runners: Sequence[Runner], threads: int, end: float | None = None, least: int = 0) -> list[float]:
     """Seconds of a launch of each runner: the lower quartile of its launches, which forgives disturbances.
 
     A candidate that leaves early is given the final time of the best times the ratio it left with.
-    end: time.perf_counter() after which nothing is done more than once.
+    end: time.perf_counter() after which nothing is done more than once. least: launches of each one that stays.
     """
     samples: list[list[float]] = [[] for _ in runners]
     for runner, mine in zip(runners, samples, strict=True):
@@ -53,7 +53,8 @@ def race(runners: Sequence[Runner], threads: int, end: float | None = None) -> l
         limit = HOPELESS if turn == 1 else BEATEN if turn >= 4 else float("inf")
         behind.update({k: min(samples[k]) / best for k in left if min(samples[k]) > limit * best})
         left = [k for k in left if k not in behind]
-        hungry = [k for k in left if len(samples[k]) < MOST and (len(samples[k]) < FEWEST or sum(samples[k]) < BUDGET)]
+        hungry = [k for k in left if len(samples[k]) < max(MOST, least)
+                  and (len(samples[k]) < max(FEWEST, least) or sum(samples[k]) < BUDGET)]
         if not hungry:
             break
         for k in hungry if turn % 2 else reversed(hungry):

@@ -26,6 +26,7 @@ from . import trace
 from .cache import TimingCache, problem_key
 from .options import BuildOptions
 from .race import InTurn, race
+from .scratch import Scratch
 from .trial import Memory, Trial, TrialLaunch
 from .work import KernelWork, Load, load_of
 
@@ -87,12 +88,17 @@ class Tuner:
         self.banned: set[str] = set()
         self.notes: list[str] = []
         self.memory: Memory | None = None
+        self.scratch = Scratch((), {}, threads)
 
-    def choose(self, works: Sequence[KernelWork]) -> Mapping[Problem, Choice]:
+    def choose(self, works: Sequence[KernelWork], ranges: Mapping[str, tuple[int, int]] | None = None
+               ) -> Mapping[Problem, Choice]:
         """A choice for the problem of every work. Problems that cost most are timed first; chains after their stages.
 
+        ranges: symbol → (min, max), which the bound of scratch memory holds for
         `lost` then has the chains that had better be executed layer by layer.
         """
+        self.scratch = Scratch(works, ranges or {}, self.threads)
+        self.chosen = {p: c for p, c in self.chosen.items() if self._fits(p, c.source)}
         problems = list(dict.fromkeys([*(w.problem for w in works), *self._stages(works)]))
         loads = {p: load_of(p) for p in problems}
         problems.sort(key=lambda p: (isinstance(p.op, Chain), -loads[p].flops - 4 * loads[p].bytes))
@@ -167,15 +173,45 @@ class Tuner:
                     try_="rebuild without replay: the generators have changed",
                 )
             return Task(problem, load, found, 1)
-        known, count = self.cache.known(problem), len(candidates)
+        candidates = self._within_workspace(problem, candidates)
         candidates.sort(key=approximate)
+        if (pin := self.cache.pinned(problem)) is not None and self.options.pinned:
+            return self._pinned(problem, load, candidates, pin)
+        candidates = candidates[: self.options.max_tactics]
+        known, count = self.cache.known(problem), len(candidates)
         compared = [APART] if isinstance(problem.op, Chain) else []
         if count + len(compared) == 1 or load.bytes == 0 or (end is not None and time.perf_counter() >= end):
             return Task(problem, load, candidates[:1], count, known=known.get(self._entry(candidates[0])))
         if all(entry in known for entry in (*map(self._entry, candidates), *compared)):
             best = min(candidates, key=lambda t: known[self._entry(t)])
             return Task(problem, load, [best], count, known=known[self._entry(best)])
+        if self.options.cached_only:
+            raise BuildError(f"the timing cache lacks times of {problem.op}", key=problem_key(problem),
+                             try_="build once without asking for cached times only, and keep the cache")
         return Task(problem, load, candidates, count, timed=True)
+
+    def _pinned(self, problem: Problem, load: Load, candidates: list[Tactic], pin: str) -> Task:
+        found = [t for t in candidates if self._entry(t) == pin]
+        if not found:
+            raise BuildError(f"the timing cache asks for {pin}, which is not a tactic of {problem.op} here",
+                             key=problem_key(problem), try_="update the cache's entry with another tactic")
+        return Task(problem, load, found, len(candidates), known=self.cache.known(problem).get(pin))
+
+    def _fits(self, problem: Problem, source: Source) -> bool:
+        limit = self.options.workspace
+        return limit is None or self.scratch.need(problem, source) <= limit
+
+    def _within_workspace(self, problem: Problem, candidates: list[Tactic]) -> list[Tactic]:
+        """The tactics whose scratch memory is allowed. BuildError when there is none."""
+        if self.options.workspace is None:
+            return candidates
+        needs = {t: self.scratch.need(problem, t.source(problem, self.cpu, "probe")) for t in candidates}
+        found = [t for t in candidates if needs[t] <= self.options.workspace]
+        if not found:
+            raise BuildError(f"every kernel of {problem.op} needs more scratch memory than the workspace limit of "
+                             f"{self.options.workspace} bytes; the least is {min(needs.values())}",
+                             try_="raise the limit of the workspace")
+        return found
 
     def _compile(self, tasks: Sequence[Task], compilers: Compilers) -> list[list[Candidate]]:
         """Every task's candidates that the compiler accepts, side by side on all cores; nothing is timed meanwhile."""
@@ -228,7 +264,7 @@ class Tuner:
             raise BuildError(f"no kernel of {problem.op} works on this machine", try_="; ".join(self.notes[-3:]))
         apart = [InTurn(self._stage_launches(problem))] if isinstance(problem.op, Chain) else []
         threads = 1 if task.load.is_serial else self.threads
-        times = race([*(launch for _, launch in runners), *apart], threads, end)
+        times = race([*(launch for _, launch in runners), *apart], threads, end, self.options.least_launches)
         for entry, seconds in zip([*(self._entry(c.tactic) for c, _ in runners), APART], times, strict=False):
             self.cache.add(problem, entry, seconds)
         best = min(range(len(runners)), key=times.__getitem__)
