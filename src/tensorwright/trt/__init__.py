@@ -29,7 +29,7 @@ from .conditionals import (
     IIfConditionalInputLayer,
     IIfConditionalOutputLayer,
 )
-from .config import IBuilderConfig, IOptimizationProfile, ITimingCache
+from .config import IBuilderConfig, IOptimizationProfile
 from .context import IExecutionContext
 from .debug import IDebugListener
 from .engine import ICudaEngine, Runtime
@@ -88,6 +88,7 @@ from .plugins import *  # noqa: F403
 from .recorder import IErrorRecorder
 from .refitter import Refitter
 from .tensor import ITensor
+from .timing_cache import ITimingCache, TimingCacheKey, TimingCacheValue
 from .uff import UffParser
 from .working_memory import IRuntimeConfig
 
@@ -161,6 +162,8 @@ __all__ = [
     "Runtime",
     "Stream",
     "SubGraphCollection",
+    "TimingCacheKey",
+    "TimingCacheValue",
     "UffParser",
     "Weights",
     "__version__",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
@@ -14,13 +12,11 @@ from ..plan.refit import stripped
 from .algorithms import Selection
 from .allocators import Allocating
 from .calibration import RANGES, found_ranges
-from .callbacks import IProgressMonitor, guarded
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
+from .config_wishes import check_devices, check_portability, without_effect
 from .enums import (
     BuilderFlag,
-    DeviceType,
     EngineCapability,
-    HardwareCompatibilityLevel,
     MemoryPoolType,
     NetworkDefinitionCreationFlag,
     TensorFormat,
@@ -31,15 +27,13 @@ from .legacy import BuilderOptions
 from .logger import ILogger, say
 from .network import INetworkDefinition
 from .plugins.registry import PluginUser
+from .progress import Cancelled, MemoryLog, Watcher
 from .recorder import Recorded, Voice
+from .timing_cache import kept_timings
 from .weights import REFIT, is_identical, is_refit
 
 if TYPE_CHECKING:
     from .engine import ICudaEngine
-
-
-class Cancelled(Exception):
-    """The progress monitor asked the build to stop."""
 
 
 class Builder(BuilderOptions, Recorded, Allocating, PluginUser):
@@ -64,7 +58,7 @@ class Builder(BuilderOptions, Recorded, Allocating, PluginUser):
         return self._class(INetworkDefinition)(self, int(flags) & allowed)
 
     def create_builder_config(self) -> IBuilderConfig:
-        return self._class(IBuilderConfig)()
+        return self._class(IBuilderConfig)(self._logger)
 
     def create_optimization_profile(self) -> IOptimizationProfile:
         return self._class(IOptimizationProfile)()
@@ -149,13 +143,9 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
     """UnsupportedError for what cannot be ignored; a log entry for permissions that are not made use of."""
     if config.engine_capability != EngineCapability.STANDARD:
         raise UnsupportedError(f"{config.engine_capability} is not in this version")
-    if config.hardware_compatibility_level != HardwareCompatibilityLevel.NONE:
-        raise UnsupportedError(f"{config.hardware_compatibility_level} is not in this version",
-                               try_="leave it at NONE: a plan that meets another machine is tuned again there")
-    if config.default_device_type == DeviceType.DLA:
-        raise UnsupportedError(f"{config.default_device_type}: this machine has none")
-    for flag in (BuilderFlag.WEIGHT_STREAMING, BuilderFlag.VERSION_COMPATIBLE, BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
-                 BuilderFlag.SAFETY_SCOPE):
+    check_devices(config, logger)
+    check_portability(config, logger)
+    for flag in (BuilderFlag.WEIGHT_STREAMING, BuilderFlag.SAFETY_SCOPE):
         if config.get_flag(flag):
             raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
     for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8, BuilderFlag.INT4,
@@ -163,20 +153,15 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
     for flag in (BuilderFlag.SPARSE_WEIGHTS, BuilderFlag.PREFER_PRECISION_CONSTRAINTS, BuilderFlag.DEBUG,
-                 BuilderFlag.GPU_FALLBACK, BuilderFlag.DIRECT_IO,
+                 BuilderFlag.DIRECT_IO,
                  BuilderFlag.ENABLE_TACTIC_HEURISTIC, BuilderFlag.EXCLUDE_LEAN_RUNTIME, BuilderFlag.STRICT_NANS,
-                 BuilderFlag.DISABLE_COMPILATION_CACHE, BuilderFlag.MONITOR_MEMORY, BuilderFlag.EDITABLE_TIMING_CACHE,
-                 BuilderFlag.DISTRIBUTIVE_INDEPENDENCE):
+                 BuilderFlag.DISABLE_COMPILATION_CACHE, BuilderFlag.DISTRIBUTIVE_INDEPENDENCE):
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} has no effect in this version")
     if config.get_flag(BuilderFlag.REJECT_EMPTY_ALGORITHMS) and config.algorithm_selector is None:
         say(logger, ILogger.WARNING, f"{BuilderFlag.REJECT_EMPTY_ALGORITHMS} has no effect without algorithm_selector")
-    for wish, made in (("avg_timing_iterations", config.avg_timing_iterations != 1),
-                       ("min_timing_iterations", config.min_timing_iterations != 1),
-                       ("max_aux_streams", config.max_aux_streams != 0),
-                       ("extra_memory_target", any(p.extra_memory_target != 1.0 for p in config._profiles))):
-        if made:
-            say(logger, ILogger.WARNING, f"{wish} has no effect on a CPU")
+    for wish in without_effect(config):
+        say(logger, ILogger.WARNING, f"{wish} has no effect on a CPU")
 
 
 def check_memory(network: INetworkDefinition) -> None:
@@ -200,15 +185,6 @@ def check_precisions(network: INetworkDefinition) -> None:
                                    try_="add_cast, or clear BuilderFlag.OBEY_PRECISION_CONSTRAINTS")
 
 
-def check_workspace(plan: Plan, config: IBuilderConfig, logger: ILogger) -> None:
-    """A log entry when a context's memory exceeds the workspace limit, which TensorRT means for scratch memory only."""
-    limit = config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
-    for k, program in enumerate(plan.programs):
-        if program.arena_bytes > limit:
-            say(logger, ILogger.WARNING, f"profile {k} needs {program.arena_bytes} bytes for intermediate values and "
-                f"scratch memory, more than the workspace limit of {limit}, which does not bound them here")
-
-
 def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) -> Plan:
     """The plan. Raises TensorwrightError, or Cancelled."""
     from .. import builder
@@ -224,57 +200,32 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
             if name not in records.inputs:
                 raise InputError(f"a profile names {name!r}, which is not an input", inputs=", ".join(records.inputs))
     selection = None if config.algorithm_selector is None else Selection(config, logger)
-    level = min(max(int(config.builder_optimization_level), 0), 5)
-    progress = Watcher(config.progress_monitor) if config.progress_monitor is not None else None
-    with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
-        cache: Path | bool | None = None
-        if config.get_flag(BuilderFlag.DISABLE_TIMING_CACHE):
-            cache = False
-        elif config._cache is not None:
-            cache = Path(folder) / "timing.json"
-            if config._cache._content:
-                cache.write_bytes(config._cache._content)
-        try:
+    route = config._route()
+    level = min(max(route.get("optimization_level", int(config.builder_optimization_level)), 0), len(TUNE_BUDGET) - 1)
+    tactics, iterations = route.get("max_num_tactics", config.max_num_tactics), (
+        config.avg_timing_iterations, config.min_timing_iterations, route.get("timing_iterations", 1))
+    watcher = Watcher(config.progress_monitor) if config.progress_monitor is not None else None
+    memory = MemoryLog(logger, watcher) if config.get_flag(BuilderFlag.MONITOR_MEMORY) else None
+    try:
+        with kept_timings(config, logger) as cache:
             plan = builder.build(records, builder.BuildOptions(
-                profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=progress,
-                name=network.name, keep_values=network._keep_unfused,
+                profiles=profiles, tune_budget=TUNE_BUDGET[level], timing_cache=cache, progress=memory or watcher,
+                name=network.name, keep_values=network._keep_unfused, threads=route.get("threads"),
+                cached_only=config.get_flag(BuilderFlag.ERROR_ON_TIMING_CACHE_MISS),
+                pinned=config.get_flag(BuilderFlag.EDITABLE_TIMING_CACHE), max_tactics=tactics if tactics > 0 else None,
+                least_launches=max(iterations) if max(iterations) > 1 else 0,
+                workspace=config._pools.get(MemoryPoolType.WORKSPACE),
                 selection=(selection.ask, selection.tell) if selection is not None else None,
                 refit=weights, identical=is_identical(config)))
-        finally:
-            if progress is not None:
-                progress.finish()
-        if config._cache is not None and isinstance(cache, Path) and cache.is_file():
-            config._cache._content = cache.read_bytes()
+    finally:
+        for told in (watcher, memory):
+            if told is not None:
+                told.finish()
     if selection is not None:
         selection.report({info.name for program in plan.programs for info in program.layers})
-    check_workspace(plan, config, logger)
-    from .engine import VERBOSITY
+    from .engine import COMPATIBILITY, VERBOSITY
     metadata = {**plan.metadata, VERBOSITY: config.profiling_verbosity.name,
+                COMPATIBILITY: config.hardware_compatibility_level.name,
                 **({RANGES: json.dumps(ranges)} if ranges else {}), **({REFIT: "yes"} if is_refit(config) else {})}
     plan = replace(plan, metadata=metadata)
     return stripped(plan) if config.get_flag(BuilderFlag.STRIP_PLAN) and weights else plan
-
-
-class Watcher:
-    """Tells an IProgressMonitor what the builder reports: phases, each of 100 steps."""
-
-    STEPS = 100
-
-    def __init__(self, monitor: IProgressMonitor) -> None:
-        self.monitor, self.phase, self.step = monitor, "", -1
-
-    def __call__(self, phase: str, fraction: float, eta: float | None) -> None:
-        if phase != self.phase:
-            self.finish()
-            self.phase, self.step = phase, -1
-            guarded(self.monitor.phase_start, phase, None, self.STEPS)
-        step = min(int(fraction * self.STEPS), self.STEPS - 1)
-        if step > self.step:
-            self.step = step
-            if not guarded(self.monitor.step_complete, phase, step, failed=False):
-                raise Cancelled
-
-    def finish(self) -> None:
-        if self.phase:
-            guarded(self.monitor.phase_finish, self.phase)
-            self.phase = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from ..ir.value_inputs import companion, companion_of, companions
 from ..plan.records import Profile
 from .algorithms import IAlgorithmSelector
 from .callbacks import IProgressMonitor
+from .config_wishes import BuildWishes
 from .enums import (
     BuilderFlag,
     DeviceType,
@@ -24,8 +24,10 @@ from .enums import (
     TacticSource,
 )
 from .enums.choice import bits, members
-from .foundation import Closed, Dims, IHostMemory, Shape
+from .foundation import Closed, Dims, Shape
+from .logger import ILogger, say
 from .quantizing import QuantizationWishes
+from .timing_cache import ITimingCache
 
 #: Seconds of tuning per builder_optimization_level; None: as long as it takes.
 TUNE_BUDGET: tuple[float | None, ...] = (0.0, 5.0, 20.0, None, None, None)
@@ -90,41 +92,7 @@ class IOptimizationProfile(Closed):
         return profiles_of(network, shapes, default=False)[0]
 
 
-class ITimingCache:
-    """Timings of tactics, as bytes. Made by IBuilderConfig.create_timing_cache."""
-
-    def __init__(self, content: bytes = b"") -> None:
-        self._content = content
-
-    def serialize(self) -> IHostMemory:
-        return IHostMemory(self._content)
-
-    def combine(self, input_cache: ITimingCache, ignore_mismatch: bool) -> bool:
-        """Add another cache's timings. Timings of other machines lie beside this machine's and are not used here."""
-        try:
-            both = [json.loads(c) for c in (self._content, input_cache._content) if c]
-        except ValueError:
-            return False
-        if not all(isinstance(tree, dict) for tree in both):
-            return False
-        self._content = json.dumps(merged(*both)).encode() if both else b""
-        return True
-
-    def reset(self) -> bool:
-        self._content = b""
-        return True
-
-
-def merged(first: dict, second: dict | None = None) -> dict:
-    """Both trees of dictionaries in one; the second's leaves win."""
-    result = dict(first)
-    for key, value in (second or {}).items():
-        old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
-
-
-class IBuilderConfig(QuantizationWishes):
+class IBuilderConfig(QuantizationWishes, BuildWishes):
     """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
     avg_timing_iterations = 1
@@ -140,7 +108,9 @@ class IBuilderConfig(QuantizationWishes):
     DLA_core = -1
     algorithm_selector: IAlgorithmSelector | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, logger: ILogger | None = None) -> None:
+        """logger: told of what is refused; a builder's configurations have the builder's."""
+        self._logger = logger
         self.reset()
         self._closed = True
 
@@ -151,8 +121,10 @@ class IBuilderConfig(QuantizationWishes):
         self._profiles: list[IOptimizationProfile] = []
         self._pools: dict[MemoryPoolType, int] = {}
         self._cache: ITimingCache | None = None
+        self._lends = False                               # times of other machines count as this one's
         self._sources = 0
         self._reset_quantization()
+        self._reset_wishes()
 
     def set_flag(self, flag: BuilderFlag) -> None:
         self._flags.add(flag)
@@ -172,13 +144,22 @@ class IBuilderConfig(QuantizationWishes):
     def flags(self, value: int) -> None:
         self._flags = members(value, self._class(BuilderFlag))
 
+    def _error(self, text: str) -> None:
+        if self._logger is not None:
+            say(self._logger, ILogger.ERROR, text)
+
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
+        """WORKSPACE bounds the scratch memory of each layer's kernel; the build fails when no kernel fits. Limits of
+        other pools are kept. A size that is none is refused in the log."""
+        if pool_size < 0:
+            self._error(f"set_memory_pool_limit: {pool} cannot have {pool_size} bytes")
+            return
         self._pools[pool] = int(pool_size)
 
     def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
-        """The workspace's default is all memory of the machine; pools of other devices have none."""
+        """By default tactics may use all memory of the machine; pools of devices that it does not have are empty."""
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return self._pools.get(pool, whole if pool == MemoryPoolType.WORKSPACE else 0)
+        return self._pools.get(pool, whole if pool in (MemoryPoolType.WORKSPACE, MemoryPoolType.TACTIC_DRAM) else 0)
 
     @property
     def max_workspace_size(self) -> int:
@@ -213,7 +194,12 @@ class IBuilderConfig(QuantizationWishes):
         return self._class(ITimingCache)(bytes(serialized_timing_cache))
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
-        self._cache = cache
+        """Use and fill a cache. False, with an error in the log, when it is not empty and has nothing of this machine,
+        team size and version; with ignore_mismatch, builds then take the times of others for this machine's."""
+        if not cache._fits and not ignore_mismatch:
+            self._error("set_timing_cache: the cache has timings of other machines or versions only")
+            return False
+        self._cache, self._lends = cache, ignore_mismatch
         return True
 
     def get_timing_cache(self) -> ITimingCache | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError
@@ -11,6 +11,7 @@ from .enums import (
     BuilderFlag,
     DeviceType,
     HardwareCompatibilityLevel,
+    MemoryPoolType,
     PreviewFeature,
     RuntimePlatform,
     TilingOptimizationLevel,
@@ -40,6 +41,7 @@ class BuildWishes(Closed):
     l2_limit_for_tiling = 0
     remote_auto_tuning_config = ""
     build_route = ""
+    plugins_to_serialize: Sequence[str] = ()
 
     def _reset_wishes(self) -> None:
         self._previews: dict[PreviewFeature, bool] = {PreviewFeature.PROFILE_SHARING_0806: True}
@@ -100,7 +102,7 @@ def check_devices(config: IBuilderConfig, logger: ILogger) -> None:
         return
     what = f"{', '.join(wanted)}: to run on {DeviceType.DLA}, which this machine does not have"
     if not config.get_flag(BuilderFlag.GPU_FALLBACK):
-        raise UnsupportedError(what, try_="config.set_flag(BuilderFlag.GPU_FALLBACK), or leave layers on DeviceType.GPU")
+        raise UnsupportedError(what, try_="config.set_flag(BuilderFlag.GPU_FALLBACK), or DeviceType.GPU")
     say(logger, ILogger.WARNING, f"{what}; the CPU runs them instead")
 
 
@@ -123,6 +125,8 @@ def without_effect(config: IBuilderConfig) -> list[str]:
             "tiling_optimization_level": config.tiling_optimization_level != TilingOptimizationLevel.NONE,
             "l2_limit_for_tiling": config.l2_limit_for_tiling != 0,
             "remote_auto_tuning_config": bool(config.remote_auto_tuning_config),
+            "plugins_to_serialize": bool(config.plugins_to_serialize),
+            **{f"the limit of {pool}": True for pool in config._pools if pool != MemoryPoolType.WORKSPACE},
             "profile_stream": config.profile_stream != 0, "DLA_core": config.DLA_core != -1,
             **{str(feature): on for feature, on in config._previews.items()
                if feature not in (PreviewFeature.PROFILE_SHARING_0806, PreviewFeature.ALIASED_PLUGIN_IO_10_03)}}

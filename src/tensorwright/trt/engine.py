@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from .inspector import EngineInspector
     from .working_memory import IRuntimeConfig
 
-#: Where a plan remembers what IBuilderConfig.profiling_verbosity was.
-VERBOSITY = "profiling_verbosity"
+#: Where a plan remembers what IBuilderConfig.profiling_verbosity and hardware_compatibility_level were.
+VERBOSITY, COMPATIBILITY = "profiling_verbosity", "hardware_compatibility_level"
 
 
 def serialized(plan: Plan) -> IHostMemory:
@@ -161,7 +161,8 @@ class ICudaEngine(EngineBindings, EngineShapes, Recorded):
 
     @property
     def hardware_compatibility_level(self) -> HardwareCompatibilityLevel:
-        return HardwareCompatibilityLevel.NONE
+        """As it was built; whatever it was, plans run on other machines after being compiled again there."""
+        return HardwareCompatibilityLevel[self._plan.metadata.get(COMPATIBILITY, HardwareCompatibilityLevel.NONE.name)]
 
     @property
     def num_aux_streams(self) -> int:

@@ -10,9 +10,18 @@ import hashlib
 import json
 import math
 import re
-from typing import Any
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from .enums import BuilderFlag
 from .foundation import Closed, IHostMemory
+from .logger import ILogger, say
+
+if TYPE_CHECKING:
+    from .config import IBuilderConfig
 
 
 class TimingCacheKey:
@@ -83,8 +92,8 @@ class ITimingCache(Closed):
         return [self._class(TimingCacheKey)(key) for key in self._mine().get("problems", {})]
 
     def query(self, key: TimingCacheKey) -> TimingCacheValue:
-        """The tactic that a build takes for a problem: the pinned one, else the fastest. An unknown problem has tactic 0
-        and an infinite time."""
+        """The tactic that a build takes for a problem: the pinned one, else the fastest. An unknown problem has tactic
+        0 and an infinite time."""
         mine = self._mine()
         times = mine.get("problems", {}).get(key._digits, {})
         best = mine.get("pinned", {}).get(key._digits) or min(times, key=times.__getitem__, default=None)
@@ -161,3 +170,33 @@ def merged(*trees: dict[str, Any]) -> dict[str, Any]:
             old = result.get(key)
             result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result
+
+
+@contextmanager
+def kept_timings(config: IBuilderConfig, logger: ILogger) -> Iterator[Path | bool | None]:
+    """What BuildOptions.timing_cache is for a configuration: a file with its cache, whose content is taken over after
+    the build, whether that works or not; None for the user's own cache; False for none."""
+    cache = config._cache
+    if config.get_flag(BuilderFlag.DISABLE_TIMING_CACHE):
+        yield False
+        return
+    if cache is None:
+        yield None
+        return
+    editable = config.get_flag(BuilderFlag.EDITABLE_TIMING_CACHE)
+    if not editable and cache._mine().get("pinned"):
+        say(logger, ILogger.WARNING, f"the timing cache has tactics pinned by update(), which only builds with "
+            f"{BuilderFlag.EDITABLE_TIMING_CACHE} obey")
+    with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
+        path = Path(folder) / "timing.json"
+        content = cache._lent() if config._lends and not cache._fits else cache._content
+        if content:
+            path.write_bytes(content)
+        try:
+            yield path
+        finally:
+            if path.is_file():
+                cache._content = path.read_bytes()
+    if editable:
+        for line in cache._listing():
+            say(logger, ILogger.VERBOSE, line)

@@ -283,10 +283,6 @@ def test_builds_that_cannot_be_give_none(log: Log) -> None:
     fails("no outputs", lambda n, c: n.add_input("x", trt.float32, (1,)))
     fails("no optimization profile", lambda n, c: identity(n, (-1, 3)))
     fails("do not broadcast", no_shape)
-    def compatible(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
-        identity(network, (2,))
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-
     def accelerator(network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
         identity(network, (2,))
         config.default_device_type = trt.DeviceType.DLA
@@ -302,7 +298,6 @@ def test_builds_that_cannot_be_give_none(log: Log) -> None:
     fails("LINEAR", packed)
     fails("HOST", on_host)
     fails("SAFETY_SCOPE", safe)
-    fails("AMPERE_PLUS", compatible)
     fails("DLA", accelerator)
     fails("axis 1 is 3", wrong_profile)
 
@@ -421,14 +416,14 @@ def test_wishes_without_effect_are_noted(log: Log) -> None:
     builder = trt.Builder(log)
     builder.max_threads = 2
     config = quick(builder)
-    config.avg_timing_iterations, config.max_aux_streams = 4, 1
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 16)
+    config.max_aux_streams, config.l2_limit_for_tiling = 1, 1 << 20
+    config.set_memory_pool_limit(trt.MemoryPoolType.TACTIC_DRAM, 16)
     plan = builder.build_serialized_network(small(builder), config)
     runtime = trt.Runtime(log)
     runtime.max_threads = 3
     assert plan and runtime.deserialize_cuda_engine(plan)
     notes = [msg for severity, msg in log.lines if severity is trt.Logger.WARNING]
-    for wish in ("Builder.max_threads", "avg_timing_iterations", "max_aux_streams", "workspace", "Runtime.max_threads"):
+    for wish in ("Builder.max_threads", "l2_limit_for_tiling", "max_aux_streams", "TACTIC_DRAM", "Runtime.max_threads"):
         assert any(wish in msg for msg in notes), wish
 
 

@@ -82,7 +82,12 @@ def built(asked: Asked, log: Log) -> bytes:
         config.add_optimization_profile(made)
     if asked["timingCacheFile"] is not None:
         file: Path = asked["timingCacheFile"]
-        config.set_timing_cache(config.create_timing_cache(file.read_bytes() if file.exists() else b""), False)
+        found = config.create_timing_cache(file.read_bytes() if file.exists() else b"")
+        if found._fits:
+            config.set_timing_cache(found, False)
+        else:
+            log.info(f"{file} has no timings of this machine, number of threads and version: kernels are timed again")
+            config.set_timing_cache(config.create_timing_cache(b""), False)
     begin = time.perf_counter()
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -91,6 +96,7 @@ def built(asked: Asked, log: Log) -> bytes:
     log.info(f"Created engine with size: {len(plan) / MIB:g} MiB")
     cache = config.get_timing_cache()
     if cache is not None and asked["timingCacheFile"] is not None:
+        cache.combine(found, True)                        # the other machines' stay in the file
         write(asked["timingCacheFile"], bytes(cache.serialize()))
         log.info(f"Timing cache written to {asked['timingCacheFile']}")
     return bytes(plan)
