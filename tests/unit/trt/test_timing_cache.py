@@ -28,7 +28,11 @@ def build(content: bytes = b"", *flags: Any, ignore_mismatch: bool = False) -> t
 
 @pytest.fixture(scope="module")
 def filled() -> bytes:
-    return bytes(build()[1].serialize())
+    """The cache of a build, with times that leave no doubt: each tactic is slower than the one before it."""
+    tree = json.loads(bytes(build()[1].serialize()))
+    for times in tree["scopes"][here()]["problems"].values():
+        times.update({tactic: (k + 1) * 1e-6 for k, tactic in enumerate(times)})
+    return json.dumps(tree).encode()
 
 
 def cache_of(content: bytes) -> trt.ITimingCache:
@@ -65,14 +69,8 @@ def test_entries_can_be_asked(filled: bytes) -> None:
 def test_an_edited_entry_steers_the_tactic(filled: bytes) -> None:
     cache, editable = cache_of(filled), trt.BuilderFlag.EDITABLE_TIMING_CACHE
     times = json.loads(filled)["scopes"][here()]["problems"]
-    engine, *_ = build(filled)
-    for key in cache.queryKeys():
-        mine = {t: s for t, s in times[str(key)[2:]].items() if math.isfinite(s)}
-        best, worst = min(mine, key=mine.get), max(mine, key=mine.get)
-        if best in tactics(engine).values() and "layer by layer" not in worst and worst != best:
-            break
-    else:
-        pytest.skip("every problem here has one tactic")
+    key = next(k for k in cache.queryKeys() if "MatMul" in next(iter(times[str(k)[2:]])))
+    best, *_, worst = times[str(key)[2:]]
     assert cache.update(key, trt.TimingCacheValue(tactic_hash(worst), 123.0))
     assert cache.query(key).tacticHash == tactic_hash(worst) and cache.query(key).timingMSec == 123.0
     edited = bytes(cache.serialize())
