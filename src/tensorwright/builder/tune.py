@@ -2,6 +2,7 @@
 
 Equal problems share the result. Every candidate's result is compared with the first exact candidate's on the same
 random operands before it may win: approximate tactics (Winograd) must stay within a tenth of the build's tolerance.
+Of tactics that are about as fast, the one with the smallest weights is taken.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ APART = "layer by layer"
 BATCH = 64
 #: A chain may be that much slower than its stages: it leaves more of the caches to the layers before and after it.
 TIE = 1.12
+#: A tactic may be that much slower than the fastest if it keeps fewer weights: memory for as long as an engine lives.
+SMALLER = 1.02
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class Tuner:
         if count + len(compared) == 1 or load.bytes == 0 or (end is not None and time.perf_counter() >= end):
             return Task(problem, load, candidates[:1], count, known=known.get(self._entry(candidates[0])))
         if all(entry in known for entry in (*map(self._entry, candidates), *compared)):
-            best = min(candidates, key=lambda t: known[self._entry(t)])
+            best = candidates[_best(candidates, [known[self._entry(t)] for t in candidates])]
             return Task(problem, load, [best], count, known=known[self._entry(best)])
         if self.options.cached_only:
             raise BuildError(f"the timing cache lacks times of {problem.op}", key=problem_key(problem),
@@ -267,7 +270,7 @@ class Tuner:
         times = race([*(launch for _, launch in runners), *apart], threads, end, self.options.least_launches)
         for entry, seconds in zip([*(self._entry(c.tactic) for c, _ in runners), APART], times, strict=False):
             self.cache.add(problem, entry, seconds)
-        best = min(range(len(runners)), key=times.__getitem__)
+        best = _best([c.tactic for c, _ in runners], times)
         return runners[best][0].chosen(times[best], task.candidates)
 
     def _stage_launches(self, problem: Problem) -> list[TrialLaunch]:
@@ -308,6 +311,17 @@ class Tuner:
 def approximate(tactic: Tactic) -> bool:
     """Whether the tactic's rounding error is larger than the plain algorithm's."""
     return bool(getattr(tactic, "approximate", False))
+
+
+def growth(tactic: Tactic) -> float:
+    """How many times the weights' elements the tactic keeps instead of them."""
+    return float(getattr(tactic, "growth", 1.0))
+
+
+def _best(found: Sequence[Tactic], seconds: Sequence[float]) -> int:
+    """The number of the fastest, or of one that is almost as fast and keeps less; `seconds` may have some more."""
+    limit = SMALLER * min(seconds[: len(found)])
+    return min((i for i in range(len(found)) if seconds[i] <= limit), key=lambda i: (growth(found[i]), seconds[i]))
 
 
 def _difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:

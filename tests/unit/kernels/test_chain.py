@@ -99,3 +99,10 @@ def test_what_chains_cannot_do_is_declined() -> None:
 def test_compiles_for_other_machines() -> None:
     compiles_everywhere(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), chain.tactics)
     check(chain_problem(1, 17, (9, 15), CHAINS["stride two"]), bands_of((2, 2)), cpus=HERE[1:])
+
+
+@pytest.mark.parametrize("c, k, size", [(64, 64, 224), (128, 128, 112), (256, 256, 56), (512, 512, 28), (512, 512, 14)])
+def test_wide_convolutions_before_pools_have_tactics(c: int, k: int, size: int) -> None:
+    """What comes first for a whole convolution may not run in a band: Winograd's steps as phases of their own."""
+    problem = chain_problem(1, c, (size, size), [Conv(k, 3, act="relu6"), Window("max", 2, 2, (0, 0))])
+    assert list(chain.tactics(problem, HERE[0]))

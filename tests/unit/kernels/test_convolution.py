@@ -12,6 +12,7 @@ from contraction_cases import HERE, channels_last, check, compiles_everywhere, d
 from tensorwright.dims import symbol
 from tensorwright.dtypes import DType
 from tensorwright.kernels.cpu import convolution, depthwise, grouped, padded_rows, winograd, winograd_matrices
+from tensorwright.kernels.cpu.winograd_rows import Rows
 from tensorwright.kernels.problem import Operand, Problem
 from tensorwright.ops import Convolution, Fused
 from tensorwright.ops.expr import Apply, In
@@ -185,6 +186,44 @@ def test_winograd_matrices_are_convolutions(m, r, s) -> None:
     x, w = rng.standard_normal(winograd_matrices.inputs_of(m, r, s)), rng.standard_normal(r)
     expected = [x[i * s:i * s + r] @ w for i in range(m)]
     np.testing.assert_allclose(a @ (g @ w * (b @ x)), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("m, r, s", [(m, r, s) for m in (2, 4) for r in (3, 5) for s in (1, 2)
+                                     if winograd_matrices.hardest(m, r, s) in winograd_matrices.POINTS])
+def test_filters_without_scales_are_sums_of_small_multiples(m, r, s) -> None:
+    g, scales = winograd_matrices.without_scales(m, r, s)
+    np.testing.assert_allclose(np.array(g) * scales, winograd_matrices.matrices(m, r, s)[1], rtol=1e-15)
+    assert all(x == int(x) for row in g for x in row)
+
+
+@pytest.mark.parametrize("n, c, k, size, window, stride, m", [
+    (1, 37, 20, (7, 6), 3, 1, 4), (2, 21, 33, (13, 18), 3, 1, 2), (1, 19, 17, (15, 13), 3, 2, 4),
+    (3, 16, 48, (5, 6), 3, 2, 2), (1, 18, 5, (6, 9), 5, 1, 2), ("s0", 20, 24, (9, 8), 3, 1, 4)], ids=str)
+@pytest.mark.parametrize("taps", [False, True])
+def test_winograd_with_filters_transformed_on_the_way(n, c, k, size, window, stride, m, taps) -> None:
+    op = Convolution((stride,) * 2, ((window // 2,) * 2,) * 2, (1, 1))
+    problem = problem_of(op, symbol(n) if n == "s0" else n, c, k, size, (window,) * 2, extras=2, pixel_y=k + 3)
+    if n == "s0":
+        problem = Problem(problem.op, problem.inputs, problem.outputs, ((n, 2),))
+    lanes, blocks = HERE[0].lanes, (3, 5) if n == "s0" else (0, 3, 100)
+
+    def rows(problem, cpu):
+        for block, tiles, turn, depth in ((blocks[0], 4, 9, 16), (blocks[1], 3, 2, 100), (blocks[-1], 5, 3, c)):
+            yield winograd.Winograd(m, window, stride, block, Rows(tiles, turn, lanes, taps, depth))
+
+    assert len(check(problem, rows, env={"s0": 2} if n == "s0" else {}, cpus=HERE[:1])) == 3
+
+
+@pytest.mark.parametrize("c, k, size, stride", [(512, 512, 7, 1), (256, 256, 14, 1), (512, 512, 14, 2)])
+def test_filters_that_few_tiles_wait_for_are_offered_as_taps(c, k, size, stride) -> None:
+    before = 1 if stride == 1 else 0
+    op = Convolution((stride,) * 2, ((1, 1), (before, 1)), (1, 1))
+    found = list(winograd.tactics(problem_of(op, 1, c, k, (size, size), (3, 3)), HERE[0]))
+    kept = {t.growth: t for t in found}
+    assert 1.0 in kept
+    w = np.zeros((k, c, 3, 3), np.float32)
+    assert all(t.pack(problem_of(op, 1, c, k, (size, size), (3, 3)), HERE[0], 1, w).size == round(growth * w.size)
+               for growth, t in kept.items() if growth < 3)
 
 
 def test_winograd_in_blocks_of_few_tiles() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from ...dims import evaluate, product
 from ...ops.convolution import Convolution
@@ -44,8 +45,11 @@ def chain_tactics(problem: Problem, cpu: CpuSpec, stage_choices: Choices) -> Ite
 
 def _first(problem: Problem, cpu: CpuSpec) -> list[Tactic]:
     """The first guess that is exact."""
-    found = (t for t in family_tactics(problem, cpu) if not getattr(t, "approximate", False))
-    return [t for t, _ in zip(found, range(1), strict=False)]
+    return list(islice((t for t in family_tactics(problem, cpu) if not _approximate(t)), 1))
+
+
+def _approximate(tactic: Tactic) -> bool:
+    return bool(getattr(tactic, "approximate", False))
 
 
 def _inner(form: Form, k: int, cpu: CpuSpec, whole: list[Tactic], rows: int) -> list[Tactic]:
@@ -55,9 +59,13 @@ def _inner(form: Form, k: int, cpu: CpuSpec, whole: list[Tactic], rows: int) -> 
     """
     problem = form.band_problem(k, cpu, windows(form, rows)[k].step)
     offered = list(family_tactics(problem, cpu))
-    alike = [[o for o in offered if type(o) is type(t)][:1] if getattr(t, "approximate", False) else [t] for t in whole]
-    found = [*(t for own in alike for t in own), *_first(problem, cpu)]
-    return [t for t in dict.fromkeys(found) if inner_source(t, problem, cpu, "k") is not None]
+
+    def able(found: Iterable[Tactic]) -> Iterator[Tactic]:
+        return (t for t in found if inner_source(t, problem, cpu, "k") is not None)
+
+    alike = [islice(able(o for o in offered if type(o) is type(t)), 1) if _approximate(t) else able([t]) for t in whole]
+    exact = able(t for t in offered if not _approximate(t))
+    return list(dict.fromkeys([*(t for own in alike for t in own), *islice(exact, 1)]))
 
 
 def _bands(form: Form, cpu: CpuSpec) -> list[tuple[int, int]]:

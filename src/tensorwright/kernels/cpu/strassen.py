@@ -45,6 +45,7 @@ class Strassen:
     tiles: int = 0
     approximate = True
     error_factor = 2.0
+    growth = 7 / 4
 
     def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
         whole = plain_product(problem)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Union
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ...dims import Dim, ceildiv, evaluate
 from ...dtypes import DType
 from ...ops.convolution import Convolution
 from ...targets import CpuSpec
-from ..llvm import module
+from ..llvm import Function, module
 from ..problem import Phase, Problem, Source, Workspace
 from .blocking import Blocking, blocked_functions
 from .contraction import Axis, Contraction, core_of, epilogue_reads, extras_of, two_pixel_axes
@@ -20,6 +21,7 @@ from .packing import pack_panels
 from .tiling import whole_panels
 from .winograd_driver import Writer
 from .winograd_matrices import POINTS, hardest, inputs_of, transform_filters
+from .winograd_rows import Rows, RowsDriver, pack_rows, row_blocking
 from .winograd_transform import Tiling
 
 SLACK = 48                # elements between frequencies, so that they do not all fall into one cache set
@@ -35,14 +37,14 @@ class Winograd:
     window    taps in either direction: 3 or 5
     stride    1 or 2, in both directions
     block     tiles that one thread takes through all three steps; 0: each step is a phase over all tiles
-    product   blocking of the products, one per frequency
+    product   blocking of the products, one per frequency; or of those whose filters are transformed along one axis only
     """
 
     m: int
     window: int
     stride: int
     block: int
-    product: Blocking
+    product: Union[Blocking, Rows]
 
     @property
     def error_factor(self) -> float:
@@ -54,17 +56,25 @@ class Winograd:
         """Whether the result should be checked against the tolerance before it is used."""
         return hardest(self.m, self.window, self.stride) > 4
 
+    @property
+    def growth(self) -> float:
+        """Values that are kept of a filter, per tap."""
+        n = inputs_of(self.m, self.window, self.stride)
+        if isinstance(self.product, Rows):
+            return 1.0 if self.product.taps else n / self.window
+        return (n / self.window) ** 2
+
     def source(self, problem: Problem, cpu: CpuSpec, symbol: str) -> Source:
         geometry = Geometry.of(problem)
         assert geometry is not None
         tiles: Dim = self.block or geometry.tiles(self.m)
         scratch = len(problem.inputs) + 1                           # V, then M
-        args = (0, 1, None, 2) if self.block else (scratch, 1, None, scratch + 1)
-        c = geometry.product(self.m, tiles, cpu, args)
+        args = (0, 1, 2) if self.block else (scratch, 1, scratch + 1)
+        t = geometry.tiling(self.m, tiles, cpu)
         order: list[Dim] = []
-        functions, chunks = blocked_functions(c, self.product, cpu, f"{symbol}_product", order)
-        writer = Writer(geometry.tiling(self.m, tiles, cpu), problem, cpu, symbol, order)
-        sizes = [4 * geometry.frequencies(self.m) * stride for stride in (c.batch[0].a, c.batch[0].y)]
+        functions, chunks = self._products(geometry, t, tiles, cpu, args, f"{symbol}_product", order)
+        writer = Writer(t, problem, cpu, symbol, order)
+        sizes = [4 * geometry.frequencies(self.m) * stride for stride in (t.frequency_v, t.frequency_m)]
         workspaces = tuple(Workspace(size, per_thread=bool(self.block)) for size in sizes)
         if self.block:
             assert isinstance(sizes[0], int) and isinstance(sizes[1], int) and isinstance(chunks, int)
@@ -78,7 +88,18 @@ class Winograd:
                       Phase(out[0].name, out_chunks))
         return Source(module(*functions), phases, tuple(order), workspaces, packed=(1,))
 
+    def _products(self, geometry: Geometry, t: Tiling, tiles: Dim, cpu: CpuSpec, args: tuple[int, int, int],
+                  symbol: str, order: list[Dim]) -> tuple[list[Function], Dim]:
+        if isinstance(self.product, Rows):
+            driver = RowsDriver(t, self.product, tiles, args, symbol, order)
+            return driver.functions(), driver.chunks
+        v, u, m = args
+        c = geometry.product(self.m, tiles, cpu, (v, u, None, m))
+        return blocked_functions(c, self.product, cpu, symbol, order)
+
     def pack(self, problem: Problem, cpu: CpuSpec, index: int, array: np.ndarray) -> np.ndarray:
+        if isinstance(self.product, Rows):
+            return pack_rows(array, self.m, self.stride, self.product)
         u = transform_filters(array, self.m, self.stride, core_of(problem.op)[0].groups)  # type: ignore[attr-defined]
         return pack_panels(u, self.product.nr * self.product.lanes, self.product.lanes)
 
@@ -116,8 +137,12 @@ class Geometry:
             return None
         return cls(problem, c, k, int(w.shape[2]), op.strides[0], op.groups)  # type: ignore[arg-type]
 
+    def side(self, m: int) -> int:
+        """Inputs of a tile, and frequencies, in one direction."""
+        return inputs_of(m, self.window, self.stride)
+
     def frequencies(self, m: int) -> int:
-        return inputs_of(m, self.window, self.stride) ** 2
+        return self.side(m) ** 2
 
     def tiles(self, m: int) -> Dim:
         n, _, p, q = self.problem.outputs[0].shape
@@ -157,31 +182,54 @@ def tactics(problem: Problem, cpu: CpuSpec) -> Iterator[Winograd]:
     if geometry is None:
         return
     tuned = dict(problem.tuned)
-    n, _, p, q = (max(1, evaluate(d, tuned)) for d in problem.outputs[0].shape)
+    images, _, p, q = (max(1, evaluate(d, tuned)) for d in problem.outputs[0].shape)
     vectors_in, vectors_out = -(-geometry.c // cpu.lanes), -(-geometry.k // cpu.lanes)
     depth = geometry.c // geometry.groups
-    direct = geometry.window ** 2 * n * p * q * depth * vectors_out
+    direct = geometry.window ** 2 * images * p * q * depth * vectors_out
     found: list[tuple[float, Winograd]] = []
     for m in (4, 2):
         if hardest(m, geometry.window, geometry.stride) not in POINTS:
             continue
-        tiles, f = evaluate(geometry.tiles(m), tuned), geometry.frequencies(m)
-        filters = f * depth * geometry.k * 4
+        tiles, f, n = evaluate(geometry.tiles(m), tuned), geometry.frequencies(m), geometry.side(m)
         cycles = tiles * f * (depth * vectors_out + 6 * (vectors_in + vectors_out))
-        for block in _blocks(geometry, m, tiles, filters, cpu):
-            turns = -(-tiles // block) if block else 1
-            slow = 0.0 if filters <= cpu.l2 else filters * turns / (L3 if filters <= cpu.l3 // 2 else DRAM)
-            if not block:
-                scratch = tiles * f * 4 * (geometry.c + geometry.k)
-                slow += 0 if scratch <= cpu.l2 else 2 * scratch / (L3 if scratch <= cpu.l3 // 2 else DRAM)
-            estimate = max(cycles, slow) + 0.2 * min(cycles, slow)
-            if estimate < 0.95 * direct:
-                c = geometry.product(m, block or geometry.tiles(m), cpu, (0, 1, None, 2))
-                found.append((estimate, Winograd(m, geometry.window, geometry.stride, block,
-                                                 whole_panels(c, cpu, tuned))))
+        for kept in (f, n * geometry.window, geometry.window ** 2):
+            filters = kept * depth * geometry.k * 4
+            for block in _blocks(geometry, m, tiles, filters, cpu):
+                turns = -(-tiles // block) if block else 1
+                slow = 0.0 if filters <= cpu.l2 else filters * turns / (L3 if filters <= cpu.l3 // 2 else DRAM)
+                if not block:
+                    scratch = tiles * f * 4 * (geometry.c + geometry.k)
+                    slow += 0 if scratch <= cpu.l2 else 2 * scratch / (L3 if scratch <= cpu.l3 // 2 else DRAM)
+                estimate = max(cycles, slow) + 0.2 * min(cycles, slow)
+                if estimate < 0.95 * direct:
+                    found += [(estimate, t) for t in _tactic(geometry, m, block, kept, cpu, tuned)]
     found.sort(key=lambda item: item[0])
-    best = [t for m in (4, 2) for t in [t for _, t in found if t.m == m][:2]]
-    yield from (t for _, t in found if t in best or (t.m == 4 and 0 < t.block <= FEW))
+    yield from _shortlist([t for _, t in found])
+
+
+def _tactic(geometry: Geometry, m: int, block: int, kept: int, cpu: CpuSpec,
+            tuned: dict[str, int]) -> Iterator[Winograd]:
+    """The tactic that keeps so many values of each filter, if there is one."""
+    tiles, window = block or geometry.tiles(m), geometry.window
+    product: Union[Blocking, Rows]
+    if kept == geometry.frequencies(m):
+        product = whole_panels(geometry.product(m, tiles, cpu, (0, 1, None, 2)), cpu, tuned)
+    elif geometry.groups > 1 or not isinstance(tiles, int):
+        return
+    else:
+        product = row_blocking(geometry.tiling(m, tiles, cpu), tiles, kept == window * window, cpu)
+    yield Winograd(m, window, geometry.stride, block, product)
+
+
+def _shortlist(found: Sequence[Winograd]) -> list[Winograd]:
+    """With either m the first two of those that keep all frequencies, and one of each kind that keeps less."""
+    best = list[Winograd]()
+    for m in (4, 2):
+        mine = [t for t in found if t.m == m]
+        best += [t for t in mine if isinstance(t.product, Blocking)][:2]
+        for taps in (False, True):
+            best += [t for t in mine if isinstance(t.product, Rows) and t.product.taps is taps][:1]
+    return [t for t in found if t in best or (t.m == 4 and 0 < t.block <= FEW and isinstance(t.product, Blocking))]
 
 
 def _blocks(geometry: Geometry, m: int, tiles: int, filters: int, cpu: CpuSpec) -> list[int]:

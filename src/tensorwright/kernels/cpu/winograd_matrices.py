@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
+from math import prod
 
 import numpy as np
 
@@ -52,23 +53,35 @@ def matrices(m: int, r: int = 3, s: int = 1) -> tuple[Matrix, Matrix, Matrix]:
     return _floats(a), _floats(g), _floats(b)
 
 
+@cache
+def without_scales(m: int, r: int, s: int) -> tuple[Matrix, tuple[float, ...]]:
+    """(G' (n, r), scales (r)) with G = G'·diag(scales): the smallest of the points becomes 1, others small integers."""
+    g = np.array(matrices(m, r, s)[1])
+    scales = np.ones(r)
+    for phase in range(s):
+        taps = len(range(phase, r, s))
+        if taps > 1:
+            unit = min(abs(p) for p in POINTS[m + taps - 1] if p)
+            scales[phase::s] = [float(unit ** k) for k in range(taps)]
+    return tuple(map(tuple, (g / scales).tolist())), tuple(scales.tolist())
+
+
 def _toom_cook(m: int, r: int) -> tuple[Exact, Exact, Exact]:
-    """(Aᵀ (m, n), G (n, r), Bᵀ (n, n)) at stride 1, n = m + r − 1, with the point at infinity last."""
+    """(Aᵀ (m, n), G (n, r), Bᵀ (n, n)) at stride 1, n = m + r − 1, with the point at infinity last.
+
+    G takes a filter's values at the points as they are: filters may be transformed while they are used.
+    """
     n = m + r - 1
     if r == 1:
         one = [[Fraction(int(i == j)) for j in range(n)] for i in range(n)]
         return one, [[Fraction(1)] for _ in range(n)], one
     points = POINTS[n]
-    a = [[p ** i for p in points] + [Fraction(int(i == m - 1))] for i in range(m)]
-    g, b = Exact(), Exact()
-    for p in points:
-        others = [q for q in points if q != p]
-        scale = Fraction(1)
-        for q in others:
-            scale *= p - q
-        g.append([p ** k / scale for k in range(r)])
-        b.append(_polynomial(others) + [Fraction(0)])
-    g.append([Fraction(int(k == r - 1)) for k in range(r)])
+    scales = {p: prod((p - q for q in points if q != p), start=Fraction(1)) for p in points}
+    last = min(abs(p) for p in points if p) ** (r - 1)
+    a = [[p ** i / scales[p] for p in points] + [int(i == m - 1) / last] for i in range(m)]
+    g = [[p ** k for k in range(r)] for p in points]
+    b = [_polynomial([q for q in points if q != p]) + [Fraction(0)] for p in points]
+    g.append([int(k == r - 1) * last for k in range(r)])
     b.append(_polynomial(points))
     return a, g, b
 
@@ -96,11 +109,11 @@ def transform_filters(w: np.ndarray, m: int, s: int, groups: int) -> np.ndarray:
 
 def apply(f: Function, type_: str, matrix: Matrix, xs: Sequence[str]) -> list[str]:
     """matrix · xs in vector code. Rows, or columns, that differ only in signs share their sums."""
-    columns = _signed_pairs(list(zip(*matrix, strict=True)))
+    columns = signed_pairs(list(zip(*matrix, strict=True)))
     if columns:
         xs, matrix = _fold_columns(f, type_, matrix, list(xs), columns)
     results: dict[int, str] = {}
-    for i, j in _signed_pairs(matrix):
+    for i, j in signed_pairs(matrix):
         same = [a == b for a, b in zip(matrix[i], matrix[j], strict=True)]
         even = _sum(f, type_, [c if s else 0 for c, s in zip(matrix[i], same, strict=True)], xs)
         odd = _sum(f, type_, [0 if s else c for c, s in zip(matrix[i], same, strict=True)], xs)
@@ -108,7 +121,7 @@ def apply(f: Function, type_: str, matrix: Matrix, xs: Sequence[str]) -> list[st
     return [results[i] if i in results else _sum(f, type_, row, xs) for i, row in enumerate(matrix)]
 
 
-def _signed_pairs(rows: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+def signed_pairs(rows: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     """Disjoint pairs of rows that are equal up to some, not all, signs."""
     pairs, used = [], set[int]()
     for i, a in enumerate(rows):
@@ -138,7 +151,9 @@ def _sum(f: Function, type_: str, row: Sequence[float], xs: Sequence[str]) -> st
     terms = sorted(((c, x) for c, x in zip(row, xs, strict=True) if c), key=lambda t: t[0] != 1)
     total = ""
     for c, x in terms:
-        if not total:
+        if not total and c == 2:
+            total = f.op("fadd", type_, x, x)
+        elif not total:
             total = x if c == 1 else f.op("fmul", type_, x, f.const(type_, c))
         elif abs(c) == 1:
             total = f.op("fadd" if c > 0 else "fsub", type_, total, x)
