@@ -2,7 +2,7 @@
 
 Equal problems share the result. Every candidate's result is compared with the first exact candidate's on the same
 random operands before it may win: approximate tactics (Winograd) must stay within a tenth of the build's tolerance.
-Of tactics that are about as fast, the one with the smallest weights is taken.
+Of tactics that are about as fast, one with small weights is taken.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..device import cpu as device
 from ..device.compilers import Compilers
+from ..dims import evaluate, product
 from ..errors import BuildError, DeviceError
 from ..kernels.cpu import tactics
 from ..kernels.cpu.chain import chain_tactics, stage_problems
@@ -37,8 +38,9 @@ APART = "layer by layer"
 BATCH = 64
 #: A chain may be that much slower than its stages: it leaves more of the caches to the layers before and after it.
 TIE = 1.12
-#: A tactic may be that much slower than the fastest if it keeps fewer weights: memory for as long as an engine lives.
-SMALLER = 1.02
+#: Seconds that a byte of weights counts beside the time of a launch, which has read it with nobody else reading:
+#: engines keep it as long as they live, and other launches and programs read memory too.
+PRICE = 1.2e-11
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class Tuner:
         if count + len(compared) == 1 or load.bytes == 0 or (end is not None and time.perf_counter() >= end):
             return Task(problem, load, candidates[:1], count, known=known.get(self._entry(candidates[0])))
         if all(entry in known for entry in (*map(self._entry, candidates), *compared)):
-            best = candidates[_best(candidates, [known[self._entry(t)] for t in candidates])]
+            best = min(candidates, key=lambda t: known[self._entry(t)] + price(problem, t))
             return Task(problem, load, [best], count, known=known[self._entry(best)])
         if self.options.cached_only:
             raise BuildError(f"the timing cache lacks times of {problem.op}", key=problem_key(problem),
@@ -270,7 +272,7 @@ class Tuner:
         times = race([*(launch for _, launch in runners), *apart], threads, end, self.options.least_launches)
         for entry, seconds in zip([*(self._entry(c.tactic) for c, _ in runners), APART], times, strict=False):
             self.cache.add(problem, entry, seconds)
-        best = _best([c.tactic for c, _ in runners], times)
+        best = min(range(len(runners)), key=lambda i: times[i] + price(problem, runners[i][0].tactic))
         return runners[best][0].chosen(times[best], task.candidates)
 
     def _stage_launches(self, problem: Problem) -> list[TrialLaunch]:
@@ -313,15 +315,11 @@ def approximate(tactic: Tactic) -> bool:
     return bool(getattr(tactic, "approximate", False))
 
 
-def growth(tactic: Tactic) -> float:
-    """How many times the weights' elements the tactic keeps instead of them."""
-    return float(getattr(tactic, "growth", 1.0))
-
-
-def _best(found: Sequence[Tactic], seconds: Sequence[float]) -> int:
-    """The number of the fastest, or of one that is almost as fast and keeps less; `seconds` may have some more."""
-    limit = SMALLER * min(seconds[: len(found)])
-    return min((i for i in range(len(found)) if seconds[i] <= limit), key=lambda i: (growth(found[i]), seconds[i]))
+def price(problem: Problem, tactic: Tactic) -> float:
+    """What the weights cost that the tactic keeps, in seconds. `growth`: elements kept per element of the weights."""
+    sizes = [evaluate(product(x.shape), dict(problem.tuned)) * x.dtype.itemsize
+             for x in problem.inputs if x is not None and x.constant]
+    return max(sizes, default=0) * float(getattr(tactic, "growth", 1.0)) * PRICE
 
 
 def _difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
