@@ -54,3 +54,13 @@ def test_dynamic_reshape(generation: str) -> None:
 @pytest.mark.parametrize("generation", ["8", "10", "11"])
 def test_onnx_custom_plugin(generation: str, tmp_path: Path) -> None:
     assert "largest difference: 0.0" in sample("onnx_custom_plugin.py", generation, str(tmp_path / "engine.plan"))
+
+
+@pytest.mark.parametrize("generation", ["8", "10", "11"])
+def test_refit(generation: str, tmp_path: Path) -> None:
+    assert "refitted 2 times" in sample("refit.py", generation, str(tmp_path / "engine.plan"))
+
+
+@pytest.mark.parametrize("generation", ["10", "11"])
+def test_weight_stripping_and_streams(generation: str) -> None:
+    assert "refitted: same answers" in sample("weight_stripping.py", generation, DIGITS)

@@ -41,7 +41,8 @@ class Pair:
 
 
 def allocate(engine, profile=None):
-    """(inputs, outputs, addresses in the engine's order, stream); sizes of the profile's largest shapes."""
+    """(inputs, outputs, addresses in the engine's order, stream); inputs as large as the profile allows, outputs of
+    run-time sizes of 4096 elements."""
     inputs, outputs, addresses = [], [], []
     for i in range(engine.num_io_tensors):
         name = engine.get_tensor_name(i)
@@ -50,8 +51,8 @@ def allocate(engine, profile=None):
             shape = engine.get_tensor_profile_shape(name, profile)[-1]
         else:
             shape = engine.get_tensor_shape(name)
-        size = trt.volume(shape)
-        pair = Pair(abs(size) if size >= 0 else 4096, trt.nptype(engine.get_tensor_dtype(name)))
+        count = 4096 if any(d < 0 for d in shape) else trt.volume(shape)
+        pair = Pair(count, trt.nptype(engine.get_tensor_dtype(name)))
         (inputs if taken else outputs).append(pair)
         addresses.append(int(pair.device))
     return inputs, outputs, addresses, call(cudart.cudaStreamCreate())
