@@ -51,6 +51,16 @@ class ContextAddresses(Closed):
     def get_output_allocator(self, name: str) -> IOutputAllocator | None:
         return self._allocators.get(name)
 
+    def _overlap(self: Any) -> bool:
+        """Whether an output lies where an input lies: then it is computed elsewhere, and copied when all inputs were
+        read."""
+        engine, item = self._engine, self._engine.get_tensor_bytes_per_component
+        ends = {n: self._addresses[n] + item(n) * math.prod(self._whole_shape(n)) for n in engine._names
+                if self._addresses.get(n)}
+        outputs = [n for n in ends if n not in engine._input_names]
+        return any(self._addresses[o] < ends[i] and self._addresses[i] < ends[o]
+                   for o in outputs for i in engine._input_names if i in ends)
+
     def _host(self: Any, name: str) -> int:
         """The host address of a tensor; of emulated device memory, checked to hold all of the tensor."""
         address = self._addresses.get(name, 0)

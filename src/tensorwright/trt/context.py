@@ -209,7 +209,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
                     return self._refuse(f"no address is set for {', '.join(unset)}")
             self._apply(context)
             owned = all(i.shape is not None for i in (*engine.inputs, *engine.outputs))
-            self._ready = owned and not self._allocators and not unset
+            self._ready = owned and not self._allocators and not unset and not self._overlap()
             worked = self._run_in_place(context) if self._ready else self._run_copied(context)
         except TensorwrightError as error:
             return self._failed(error)

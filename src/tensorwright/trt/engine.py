@@ -14,6 +14,7 @@ from ..runtime import Engine
 from .allocators import Allocating, IGpuAllocator
 from .bindings import EngineBindings
 from .debug import kept, marked
+from .engine_facts import EngineFacts
 from .enums import (
     DataType,
     EngineCapability,
@@ -100,7 +101,7 @@ class Runtime(Recorded, Allocating, PluginUser):
         pass
 
 
-class ICudaEngine(EngineBindings, EngineShapes, Recorded):
+class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, Recorded):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger, allocator: IGpuAllocator | None = None) -> None:
@@ -119,8 +120,11 @@ class ICudaEngine(EngineBindings, EngineShapes, Recorded):
     def _known(self, name: str) -> TensorInfo | None:
         info = self._tensors.get(name)
         if info is None:
-            say(self._logger, ILogger.ERROR, f"the engine has no tensor {name!r}; it has {', '.join(self._names)}")
+            self._error(f"the engine has no tensor {name!r}; it has {', '.join(self._names)}")
         return info
+
+    def _error(self, text: str) -> None:
+        say(self._logger, ILogger.ERROR, text)
 
     # ---- the engine as a whole
 
@@ -136,19 +140,6 @@ class ICudaEngine(EngineBindings, EngineShapes, Recorded):
     @property
     def num_optimization_profiles(self) -> int:
         return len(self._engine.profiles)
-
-    @property
-    def device_memory_size(self) -> int:
-        """Bytes of working memory of a context, for the largest profile."""
-        return max(p.arena_bytes for p in self._plan.programs)
-
-    device_memory_size_v2 = device_memory_size
-
-    def get_device_memory_size_for_profile(self, profile_index: int) -> int:
-        return self._plan.programs[profile_index].arena_bytes
-
-    def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
-        return self._plan.programs[profile_index].arena_bytes
 
     @property
     def refittable(self) -> bool:
