@@ -69,6 +69,12 @@ def type_proto(v: Value | None) -> onnx.TypeProto:
                 dim.dim_param = str(d)
     elif v.type.dtype is not None:
         result.tensor_type.elem_type = type_code(v.type.dtype)
+        for known in v.type.dims or ():
+            dim = result.tensor_type.shape.dim.add()
+            if isinstance(known, int):
+                dim.dim_value = known
+            elif known is not None:
+                dim.dim_param = str(known)
     return result
 
 

@@ -98,7 +98,8 @@ def _type_of(t: onnx.TypeProto, known: frozenset[str]) -> ValueType:
         return OpaqueType(f"{dtype} of unknown rank", dtype)
     dims = [_dimension(d, known) for d in t.tensor_type.shape.dim]
     if any(d is None for d in dims):
-        return OpaqueType(f"{dtype} ({', '.join('?' if d is None else str(d) for d in dims)})", dtype)
+        return OpaqueType(f"{dtype} ({', '.join('?' if d is None else str(d) for d in dims)})", dtype,
+                          tuple(dims))
     found = TensorType(tuple(dims), dtype)  # type: ignore[arg-type]
     return OpaqueType(str(found), dtype) if dtype is DType.string else found
 

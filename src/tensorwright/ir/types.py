@@ -39,10 +39,12 @@ class OpaqueType:
 
     text     what is known, for people: "float32 (?, 3)", "sequence of float32"
     dtype    the element type when it is a tensor of known type, else None
+    dims     when it is a tensor of known rank: its dimensions, None for those that only the data decide
     """
 
     text: str = "unknown"
     dtype: DType | None = None
+    dims: tuple[Dim | None, ...] | None = None
 
     def __str__(self) -> str:
         return self.text

@@ -11,6 +11,7 @@ from .dynamic_quantize import DynamicQuantize
 from .fused import Fused
 from .gather import Gather, GatherElements, GatherND
 from .host import Host, host_node
+from .late import Late
 from .matmul import MatMul
 from .movement import Concat, Expand, Reshape, Slice, Transpose
 from .normalize import Normalize
@@ -26,6 +27,6 @@ from .softmax import Softmax
 
 __all__ = ["ArgReduce", "Assertion", "Attention", "Body", "Branch", "Chain", "Concat", "ConvTranspose", "Convolution",
            "CumProd", "CumSum", "DynamicQuantize", "Expand", "Fill", "Fused", "Gather", "GatherElements", "GatherND",
-           "Host", "Iota", "Loop", "MatMul", "Normalize", "Pad", "Pointwise", "Pool", "Recurrent", "Reduce", "Reshape",
-           "Resize", "Scanned", "ScatterElements", "ScatterND", "ShapeVector", "Slice", "Softmax", "Stacked", "TopK",
-           "Transpose", "expr", "host_node", "layers_inside", "unasserted"]
+           "Host", "Iota", "Late", "Loop", "MatMul", "Normalize", "Pad", "Pointwise", "Pool", "Recurrent", "Reduce",
+           "Reshape", "Resize", "Scanned", "ScatterElements", "ScatterND", "ShapeVector", "Slice", "Softmax",
+           "Stacked", "TopK", "Transpose", "expr", "host_node", "layers_inside", "unasserted"]

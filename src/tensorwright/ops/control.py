@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,12 +22,13 @@ class Body:
     outputs: tuple[str, ...]
     layers: tuple[Layer, ...]
 
-    def run(self, given: Sequence[Any]) -> list[Any]:
-        """The outputs. Symbols in the layers' parameters must have been replaced by numbers."""
+    def run(self, given: Sequence[Any], env: Mapping[str, int] | None = None) -> list[Any]:
+        """The outputs. env: values of the symbols in the layers' parameters, where they have not been replaced yet."""
         values: dict[str, Any] = dict(zip(self.inputs, given, strict=True))
         for layer in self.layers:
             try:
-                results = layer.op.reference(*(None if i is None else values[i] for i in layer.inputs))
+                op: Any = layer.op.bind(env) if env else layer.op
+                results = op.reference(*(None if i is None else values[i] for i in layer.inputs))
             except TensorwrightError as error:
                 raise error.located(layer.name) from None
             results = results if isinstance(results, tuple) else (results,)
@@ -183,7 +184,8 @@ class Branch(Op):
 def layers_inside(op: Op) -> list[Layer]:
     """The layers of an operator's bodies, and of the bodies in them; none for operators that have no body."""
     bodies = [op.then, op.otherwise] if isinstance(op, Branch) else \
-        [op.body, *([op.condition] if op.condition else [])] if isinstance(op, Loop) else []
+        [op.body, *([op.condition] if op.condition else [])] if isinstance(op, Loop) else \
+        [body] if isinstance(body := getattr(op, "body", None), Body) else []
     found: list[Layer] = []
     for body in bodies:
         for layer in body.layers:

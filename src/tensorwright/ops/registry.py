@@ -14,6 +14,7 @@ from .expr import Apply, Const, In
 from .fused import Fused
 from .gather import Gather, GatherElements, GatherND
 from .host import Host
+from .late import Late
 from .matmul import MatMul
 from .movement import Concat, Expand, Reshape, Slice, Transpose
 from .normalize import Normalize
@@ -31,6 +32,6 @@ from .softmax import Softmax
 REGISTRY: dict[str, type] = {cls.__name__: cls for cls in (
     TensorType, OpaqueType, In, Const, Apply, Layer, Body, Scanned, Stacked,
     ArgReduce, Assertion, Attention, Branch, Chain, Concat, ConvTranspose, Convolution, CumProd, CumSum,
-    DynamicQuantize, Expand, Fill, Fused, Gather, GatherElements, GatherND, Host, Iota, Loop, MatMul, Normalize,
-    Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize, ScatterElements, ScatterND, ShapeVector, Slice,
-    Softmax, TopK, Transpose)}
+    DynamicQuantize, Expand, Fill, Fused, Gather, GatherElements, GatherND, Host, Iota, Late, Loop, MatMul,
+    Normalize, Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize, ScatterElements, ScatterND, ShapeVector,
+    Slice, Softmax, TopK, Transpose)}

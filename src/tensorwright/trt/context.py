@@ -131,7 +131,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
         if name in self._shapes:
             return Dims(self._shapes[name])
         if info.shape is None:
-            return Dims.invalid()
+            return self._engine.get_tensor_shape(name)
         if name in self._engine._input_names:             # also where others of the same sizes are set
             return Dims(-1 if isinstance(d, Expr) else d for d in info.shape)
         try:

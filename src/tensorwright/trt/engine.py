@@ -26,6 +26,7 @@ from .enums import (
 )
 from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import IMPLICIT_BATCH, Dims, IHostMemory, theirs
+from .late import PARTIAL_SHAPE
 from .logger import ILogger, say
 from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
@@ -233,7 +234,8 @@ class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, Recorded):
         """-1 for sizes that only run time knows; an invalid Dims for an unknown name."""
         info = self._known(name)
         if info is None or info.shape is None:
-            return Dims.invalid()
+            partial = self._plan.metadata.get(PARTIAL_SHAPE + name)
+            return Dims.invalid() if partial is None else Dims(int(d) for d in partial.split(",") if d)
         return Dims(-1 if isinstance(d, Expr) else d for d in info.shape[int(self.has_implicit_batch_dimension):])
 
     def get_tensor_dtype(self, name: str) -> DataType:

@@ -19,7 +19,7 @@ from ..dtypes import DType
 from ..errors import ShapeError, UnsupportedError
 from ..importer.append import append, value_of
 from ..importer.values import Value
-from ..ir import NetworkEditor, Op, TensorType
+from ..ir import NetworkEditor, Op, OpaqueType, TensorType
 from ..ir.op import map_dims
 from ..ir.refittable import Refittable
 from ..ops import Pointwise
@@ -262,20 +262,27 @@ class ILayer(Closed):
             made = to.editor.add(self._record.bind(to.renamed), *values, name=self._name, outputs=names, types=types,
                                  origin=self._params.get("origin", ()))
             results = [made] if isinstance(made, str) else list(made)
-        elif any(v is not None and v in to.known for v in values) and (nodes := self._shape_nodes(to, values)):
-            results = self._appended(to, values, nodes)
+        elif any(v is not None and isinstance(to.editor.types[v], OpaqueType) for v in values):
+            from .late import written_late
+            results = written_late(self, to)
         else:
-            if to.lead and not self._implicit_batch:
-                raise UnsupportedError(f"{type(self).__name__} in a network with an implicit batch dimension is not in "
-                                       "this version", try_="create_network(1 << int(NetworkDefinitionCreationFlag."
-                                       "EXPLICIT_BATCH))")
-            results = self._lower(to, values)
+            results = self._results(to, values)
         for i, dtype in self._output_types.items():
             cast = pointwise("cast", to.type(results[i]).dtype, result=ours(dtype))
             made = to.editor.add(cast, results[i], name=f"{self._name}.cast",
                                  outputs=[to.editor.fresh(self._outputs[i].name)])
             results[i] = str(made)
         to.values.update({id(t): v for t, v in zip(self._outputs, results, strict=True)})
+
+    def _results(self, to: Lowering, values: list[Any]) -> list[str]:
+        """The records, and the values of the outputs."""
+        if any(v is not None and v in to.known for v in values) and (nodes := self._shape_nodes(to, values)):
+            return self._appended(to, values, nodes)
+        if to.lead and not self._implicit_batch:
+            raise UnsupportedError(f"{type(self).__name__} in a network with an implicit batch dimension is not in "
+                                   "this version", try_="create_network(1 << int(NetworkDefinitionCreationFlag."
+                                   "EXPLICIT_BATCH))")
+        return self._lower(to, values)
 
     def _reads(self) -> Sequence[ITensor | None]:
         """The tensors whose layers must be written before this one."""

@@ -260,8 +260,9 @@ def stacked(to: Lowering, layer: Any, t: ValueType) -> tuple[Stacked, ValueType]
         raise ShapeError(f"{t}: values of a shape that only the run knows are not stacked", at=f"layer {layer.name!r}")
     axis = layer.axis % (t.rank + 1)
     if length is None:
-        text = ", ".join("?" if i == axis else str(d) for i, d in enumerate((*t.shape[:axis], 0, *t.shape[axis:])))
-        return Stacked(axis, reverse, t.shape, t.dtype), OpaqueType(f"{t.dtype} ({text})", t.dtype)
+        dims = (*t.shape[:axis], None, *t.shape[axis:])
+        text = ", ".join("?" if d is None else str(d) for d in dims)
+        return Stacked(axis, reverse, t.shape, t.dtype), OpaqueType(f"{t.dtype} ({text})", t.dtype, dims)
     return Stacked(axis, reverse, t.shape, t.dtype), TensorType((*t.shape[:axis], length, *t.shape[axis:]), t.dtype)
 
 

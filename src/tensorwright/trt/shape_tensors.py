@@ -21,6 +21,7 @@ from ..ir.value_inputs import companion, companion_type, sizes_of, value_symbols
 from ..runtime.memory import array_at
 from ..runtime.shapes import bind
 from .foundation import Closed
+from .late import partial_shapes
 
 if TYPE_CHECKING:
     from .layer import ILayer, Lowering
@@ -85,6 +86,7 @@ class NetworkShapes(Closed):
             for i, value in enumerate(tensor._values or ()):
                 if companion(tensor.name, i) not in to.editor.types:
                     to.editor.input(companion(tensor.name, i), companion_type(value))
+        to.editor.metadata.update(partial_shapes(self._outputs))
         for tensor in self._shape_outputs:
             content = to.value(to.values[id(tensor)]).content
             if content is None:

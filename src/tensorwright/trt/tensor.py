@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..dims import Dim, Expr
-from ..ir import TensorType, ValueType
+from ..ir import OpaqueType, TensorType, ValueType
 from .enums import DataType, TensorFormat, TensorLocation
 from .foundation import Dims, Shape, ours, theirs
 from .quantizing import DynamicRange
@@ -51,6 +51,8 @@ class ITensor(DynamicRange):
     def shape(self) -> Dims:
         """-1 for sizes that only run time knows; an invalid Dims when inference fails."""
         t = self._type()
+        if isinstance(t, OpaqueType) and t.dims is not None:
+            return Dims(d if isinstance(d, int) else -1 for d in t.dims)
         if not isinstance(t, TensorType):
             return Dims.invalid()
         lead = int(self._network.has_implicit_batch_dimension)

@@ -60,7 +60,7 @@ def test_outputs_whose_size_the_data_decide_need_an_allocator() -> None:
     context, allocator = engine.create_execution_context(), Allocator()
     x = np.float32([[0, 1, 0], [2, 0, 3]])
     assert context.set_tensor_address("x", x.ctypes.data) and context.set_output_allocator("where", allocator)
-    assert context.get_tensor_shape("where").nbDims == -1 and context.get_max_output_size("where") == -1
+    assert context.get_tensor_shape("where") == (2, -1) and context.get_max_output_size("where") == -1
     assert context.execute_async_v3(0)
     found = allocator.memory.view(np.int64).reshape(allocator.shape)
     np.testing.assert_array_equal(found, np.stack(np.nonzero(x)))
