@@ -50,6 +50,11 @@ def install(generation: str = NEWEST) -> ModuleType:
         sys.modules["tensorrt.plugin"] = module.plugin
     else:
         sys.modules.pop("tensorrt.plugin", None)
+    from .generations import runtime_half
+    for name in runtime_half.NAMES:                        # packages of NVIDIA's that have the runtime only
+        sys.modules.pop(name, None)
+        if str(generation).partition(".")[0] in runtime_half.GENERATIONS:
+            sys.modules[name] = runtime_half.half(module, name)
     for folder in folders():
         if folder not in sys.path:
             sys.path.insert(0, folder)

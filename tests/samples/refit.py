@@ -1,4 +1,4 @@
-"""An engine of an ONNX model gets its weights after it was built (engine_refit_onnx_bidaf): false ones first, then those
+"""An engine gets its weights after it was built (engine_refit_onnx_bidaf): false ones first, then those
 of the model, by name, with two profiles. Prints the largest differences from NumPy.
 
 refit.py PLAN: where the plan is kept.

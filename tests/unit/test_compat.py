@@ -54,6 +54,38 @@ def test_install_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         compat.install("8")
 
 
+RUNTIME = """
+import sys
+import tensorrt_dispatch as trt
+assert hasattr(trt, "Runtime") and hasattr(trt, "ICudaEngine") and hasattr(trt, "IPluginV2")
+assert not any(hasattr(trt, n) for n in ("Builder", "INetworkDefinition", "OnnxParser", "IConvolutionLayer", "ITensor"))
+import tensorrt, tensorrt_lean
+assert tensorrt_lean.Runtime is trt.Runtime is tensorrt.Runtime and hasattr(tensorrt, "Builder")
+logger = tensorrt.Logger(tensorrt.Logger.WARNING)
+builder = tensorrt.Builder(logger)
+network = builder.create_network(1)
+network.mark_output(network.add_input("x", tensorrt.float32, (2,)))
+plan = builder.build_serialized_network(network, builder.create_builder_config())
+with trt.Runtime(trt.Logger()) as runtime:
+    assert runtime.deserialize_cuda_engine(plan).num_io_tensors
+print(trt.__version__ == tensorrt.__version__)
+"""
+
+
+@pytest.mark.parametrize("generation", ["8", "11"])
+def test_the_runtime_half(tmp_path: Path, generation: str) -> None:
+    (tmp_path / "script.py").write_text(RUNTIME)
+    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False,
+                          env=compat.environment(generation))
+    assert done.returncode == 0 and "True" in done.stdout, done.stderr
+
+
+def test_generation_7_has_no_runtime_half(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", "import tensorrt_lean"], capture_output=True, text=True, check=False,
+                          env=compat.environment("7"))
+    assert done.returncode == 1 and "has no tensorrt_lean" in done.stderr
+
+
 @pytest.mark.parametrize("words", [["shim"], ["shim", "--", "no-such-program-here"]])
 def test_wrong_command_lines(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2 and "wright shim" in capsys.readouterr().err
