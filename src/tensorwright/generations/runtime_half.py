@@ -13,9 +13,9 @@ NAMES = ("tensorrt_lean", "tensorrt_dispatch")
 #: What builds: these, what derives from them, and layers.
 BUILDING = ("Builder", "IBuilderConfig", "INetworkDefinition", "ITensor", "ILayer", "ILoop", "IIfConditional",
             "IAttention", "IOptimizationProfile", "ITimingCache", "TimingCacheKey", "TimingCacheValue",
-            "IProgressMonitor", "IInt8Calibrator", "IAlgorithmSelector", "IAlgorithm", "IAlgorithmContext", "IAlgorithmIOInfo",
-            "IAlgorithmVariant", "OnnxParser", "OnnxParserRefitter", "ParserError", "CaffeParser", "UffParser",
-            "IBlobNameToTensor")
+            "IProgressMonitor", "IInt8Calibrator", "IAlgorithmSelector", "IAlgorithm", "IAlgorithmContext",
+            "IAlgorithmIOInfo", "IAlgorithmVariant", "OnnxParser", "OnnxParserRefitter", "ParserError", "CaffeParser",
+            "UffParser", "IBlobNameToTensor")
 FUNCTIONS = ("get_nv_onnx_parser_version", "get_builder_plugin_registry")
 
 
