@@ -32,7 +32,7 @@ from .conditionals import (
 from .config import IBuilderConfig, IOptimizationProfile
 from .context import IExecutionContext
 from .debug import IDebugListener
-from .engine import ICudaEngine, Runtime
+from .engine import ICudaEngine
 from .enums import *  # noqa: F403
 from .factories import (
     FieldCollection,
@@ -87,23 +87,16 @@ from .parser_support import NodeIndices, SubGraphCollection, get_nv_onnx_parser_
 from .plugins import *  # noqa: F403
 from .recorder import IErrorRecorder
 from .refitter import Refitter
+from .runtime import Runtime
+from .serialization import ISerializationConfig
+from .streams import IStreamReader, IStreamReaderV2, IStreamWriter
 from .tensor import ITensor
 from .timing_cache import ITimingCache, TimingCacheKey, TimingCacheValue
 from .uff import UffParser
 from .working_memory import IRuntimeConfig
 
 __all__ = [
-    *_enums.__all__,
-    *_layers.__all__,
-    *_plugins.__all__,
     "Builder",
-    "IUffPluginFactoryExt",
-    "IUffPluginFactory",
-    "ICaffePluginFactoryV2",
-    "ICaffePluginFactoryExt",
-    "ICaffePluginFactory",
-    "FieldMap",
-    "FieldCollection",
     "CaffeParser",
     "Dims",
     "Dims2",
@@ -111,13 +104,18 @@ __all__ = [
     "Dims4",
     "DimsHW",
     "EngineInspector",
-    "IBlobNameToTensor",
+    "FieldCollection",
+    "FieldMap",
     "IAlgorithm",
     "IAlgorithmContext",
     "IAlgorithmIOInfo",
     "IAlgorithmSelector",
     "IAlgorithmVariant",
+    "IBlobNameToTensor",
     "IBuilderConfig",
+    "ICaffePluginFactory",
+    "ICaffePluginFactoryExt",
+    "ICaffePluginFactoryV2",
     "IConditionLayer",
     "ICudaEngine",
     "IDebugListener",
@@ -130,12 +128,12 @@ __all__ = [
     "IIfConditionalBoundaryLayer",
     "IIfConditionalInputLayer",
     "IIfConditionalOutputLayer",
-    "IIteratorLayer",
     "IInt8Calibrator",
     "IInt8EntropyCalibrator",
     "IInt8EntropyCalibrator2",
     "IInt8LegacyCalibrator",
     "IInt8MinMaxCalibrator",
+    "IIteratorLayer",
     "ILayer",
     "ILogger",
     "ILoop",
@@ -148,9 +146,15 @@ __all__ = [
     "IProgressMonitor",
     "IRecurrenceLayer",
     "IRuntimeConfig",
+    "ISerializationConfig",
+    "IStreamReader",
+    "IStreamReaderV2",
+    "IStreamWriter",
     "ITensor",
     "ITimingCache",
     "ITripLimitLayer",
+    "IUffPluginFactory",
+    "IUffPluginFactoryExt",
     "Logger",
     "NodeIndices",
     "OnnxParser",
@@ -175,12 +179,15 @@ __all__ = [
     "fp4",
     "fp8",
     "get_nv_onnx_parser_version",
-    "int4",
-    "int8",
     "int32",
+    "int4",
     "int64",
+    "int8",
     "nptype",
     "shutdown_protobuf_library",
     "uint8",
     "volume",
+    *_enums.__all__,
+    *_layers.__all__,
+    *_plugins.__all__,
 ]

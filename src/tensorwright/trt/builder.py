@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..plan.records import Plan
-from ..plan.refit import stripped
 from .algorithms import Selection
 from .allocators import Allocating
 from .calibration import RANGES, found_ranges
@@ -19,6 +18,7 @@ from .enums import (
     EngineCapability,
     MemoryPoolType,
     NetworkDefinitionCreationFlag,
+    SerializationFlag,
     TensorFormat,
     TensorLocation,
 )
@@ -29,6 +29,8 @@ from .network import INetworkDefinition
 from .plugins.registry import PluginUser
 from .progress import Cancelled, MemoryLog, Watcher
 from .recorder import Recorded, Voice
+from .serialization import chosen, serialized
+from .streams import IStreamWriter, sent
 from .timing_cache import kept_timings
 from .weights import REFIT, is_identical, is_refit
 
@@ -101,9 +103,17 @@ class Builder(BuilderOptions, Recorded, Allocating, PluginUser):
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
         """The plan as bytes; None, with an error in the log, when the build fails."""
-        from .engine import serialized
         plan = self._build(network, config)
         return None if plan is None else serialized(plan)
+
+    def build_serialized_network_to_stream(self, network: INetworkDefinition, config: IBuilderConfig,
+                                           writer: IStreamWriter) -> bool:
+        """build_serialized_network, written in pieces. False when the build or the writer fails."""
+        plan = self.build_serialized_network(network, config)
+        if plan is not None and not sent(plan, writer):
+            say(self._logger, ILogger.ERROR, f"{type(writer).__name__}.write did not take all of the plan")
+            return False
+        return plan is not None
 
     def build_engine(self, network: INetworkDefinition, config: IBuilderConfig) -> ICudaEngine | None:
         """build_engine_with_config, as generations 6 to 8 call it."""
@@ -228,4 +238,5 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
                 COMPATIBILITY: config.hardware_compatibility_level.name,
                 **({RANGES: json.dumps(ranges)} if ranges else {}), **({REFIT: "yes"} if is_refit(config) else {})}
     plan = replace(plan, metadata=metadata)
-    return stripped(plan) if config.get_flag(BuilderFlag.STRIP_PLAN) and weights else plan
+    bare = config.get_flag(BuilderFlag.STRIP_PLAN) and weights
+    return chosen(plan, {SerializationFlag.EXCLUDE_WEIGHTS}) if bare else plan

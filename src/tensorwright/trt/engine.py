@@ -1,17 +1,15 @@
-"""Runtime and ICudaEngine: plans become engines, and say what they take and give."""
+"""ICudaEngine: what an engine takes and gives."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..dims import Expr, evaluate
 from ..errors import TensorwrightError
 from ..plan.records import Plan, TensorInfo
 from ..runtime import Engine
-from .allocators import Allocating, IGpuAllocator
+from .allocators import IGpuAllocator
 from .bindings import EngineBindings
 from .debug import kept, marked
 from .engine_facts import EngineFacts
@@ -25,11 +23,11 @@ from .enums import (
     TensorLocation,
 )
 from .enums import ExecutionContextAllocationStrategy as Strategy
-from .foundation import IMPLICIT_BATCH, Dims, IHostMemory, theirs
+from .foundation import IMPLICIT_BATCH, Dims, theirs
 from .late import PARTIAL_SHAPE
 from .logger import ILogger, say
-from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
+from .serialization import EngineSerialization
 from .shape_tensors import EngineShapes
 from .weights import REFIT
 
@@ -42,67 +40,7 @@ if TYPE_CHECKING:
 VERBOSITY, COMPATIBILITY = "profiling_verbosity", "hardware_compatibility_level"
 
 
-def serialized(plan: Plan) -> IHostMemory:
-    """The bytes of the plan's file."""
-    from ..runtime.store import save
-    with tempfile.TemporaryDirectory(prefix="tensorwright-") as folder:
-        path = Path(folder) / "engine.plan"
-        save(plan, path)
-        return IHostMemory(path.read_bytes())
-
-
-class Runtime(Recorded, Allocating, PluginUser):
-    """Makes engines of serialized plans."""
-
-    max_threads = 1
-    engine_host_code_allowed = False
-    DLA_core = -1
-    temporary_directory: str | None = None
-
-    def __init__(self, logger: ILogger) -> None:
-        self._logger = Voice(logger)
-        self._closed = True
-
-    @property
-    def logger(self) -> ILogger:
-        return self._logger.logger
-
-    @property
-    def num_DLA_cores(self) -> int:
-        return 0
-
-    def deserialize_cuda_engine(self, serialized_engine: Any) -> ICudaEngine | None:
-        """The engine; None, with an error in the log, when the bytes are not a sound plan.
-
-        A plan made on another machine or by another version is tuned again; the log says so.
-        """
-        from ..device.cpu import describe
-        from ..plan.keys import why_rebuild
-        from ..runtime import store
-        if self.max_threads != 1:
-            say(self._logger, ILogger.WARNING, "Runtime.max_threads has no effect; TENSORWRIGHT_THREADS bounds an "
-                "engine's threads")
-        try:
-            with tempfile.TemporaryDirectory(prefix="tensorwright-", dir=self.temporary_directory) as folder:
-                path = Path(folder) / "engine.plan"
-                path.write_bytes(serialized_engine)
-                plan = store.load(path)
-            if why_rebuild(plan, describe()) is not None:
-                from ..builder.fit import fit
-                plan = fit(plan, note=lambda text: say(self._logger, ILogger.WARNING, text))
-            return self._class(ICudaEngine)(plan, self._logger, self._allocator)
-        except (TensorwrightError, OSError) as error:
-            self._logger.error(error)
-            return None
-
-    def __enter__(self) -> Runtime:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-
-class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, Recorded):
+class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization, Recorded):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger, allocator: IGpuAllocator | None = None) -> None:
@@ -172,9 +110,6 @@ class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, Recorded):
     @property
     def profiling_verbosity(self) -> ProfilingVerbosity:
         return ProfilingVerbosity[self._plan.metadata.get(VERBOSITY, ProfilingVerbosity.LAYER_NAMES_ONLY.name)]
-
-    def serialize(self) -> IHostMemory:
-        return serialized(self._plan)
 
     def create_execution_context(self, strategy: Strategy | IRuntimeConfig = Strategy.STATIC,
                                  runtime_config: IRuntimeConfig | None = None) -> IExecutionContext | None:

@@ -11,7 +11,7 @@ from ..importer.survey import Fault, survey
 from ..ir import Network, OpaqueType, TensorType
 from ..ir.refittable import is_free, plain
 from ..ir.value_inputs import companions
-from .enums import OnnxParserFlag
+from .enums import OnnxParserFlag, WeightsRole
 from .layer import ILayer
 from .layers import IIdentityLayer
 from .logger import ILogger
@@ -54,6 +54,15 @@ class OnnxParser(ModelSupport):
             known = self._network.has_implicit_batch_dimension
             return self._object(([] if known else survey(model, base).faults) or [Fault(error)])
         return self._object([])
+
+    def get_refit_map(self) -> tuple[list[str], list[str], list[WeightsRole]]:
+        """(names of the model's weights, layers, roles): what Refitter.set_weights calls them, in generation 7."""
+        try:
+            found = [w for w in self._network._finish_for_refit()[1] if w.name]
+        except TensorwrightError as error:
+            self._network._error(str(error))
+            found = []
+        return [w.name for w in found], [w.layer for w in found], [WeightsRole[w.role] for w in found]
 
     def supports_operator(self, op_name: str) -> bool:
         """Whether op_name is an operator of the ONNX standard: all of them run."""

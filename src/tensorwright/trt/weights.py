@@ -127,16 +127,20 @@ class NetworkWeights(Closed):
         """The frozen network, and its constants that a refit may replace."""
         if not is_refit(config):
             return self._finish(), ()
+        network, infos = self._finish_for_refit()
+        individual = config.get_flag(BuilderFlag.REFIT_INDIVIDUAL)
+        return network, tuple(w for w in infos if w.name in self._marked or not individual)
+
+    def _finish_for_refit(self: Any) -> tuple[Network, list[WeightInfo]]:
+        """The frozen network, and all that may be replaced."""
         self._refitting = True
         self._changed()
         try:
-            network, lowering = self._finish(), self._lowering
+            network = self._finish()
+            return closed(network), list(self._infos(network, self._lowering))
         finally:
             self._refitting = False
             self._changed()
-        found = [w for w in self._infos(network, lowering)
-                 if w.name in self._marked or not config.get_flag(BuilderFlag.REFIT_INDIVIDUAL)]
-        return closed(network), tuple(found)
 
     def _infos(self: Any, network: Network, lowering: Lowering) -> Iterator[WeightInfo]:
         """All that may be replaced; what was needed to know shapes is not among them."""

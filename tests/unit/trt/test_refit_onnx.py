@@ -184,3 +184,22 @@ def test_what_decides_shapes_is_no_weight(log: Log) -> None:
     assert set(refitter.get_all_weights()) == {"w", "k"}
     roles = dict(zip(*refitter.get_all(), strict=True))
     assert roles == {"Conv_2": trt.WeightsRole.KERNEL, "k": trt.WeightsRole.CONSTANT}
+
+
+def test_refit_map_names_what_a_refitter_takes(model: bytes, log: Log) -> None:
+    builder = trt.Builder(log)
+    network = builder.create_network()
+    parser = trt.OnnxParser(network, log)
+    assert parser.get_refit_map() == ([], [], [])
+    assert parser.parse(model)
+    weights, layers, roles = parser.get_refit_map()
+    assert set(weights) == names(model)
+    engine = engine_of(plan_of(model, log, FLAG.REFIT), log)
+    refitter, x = trt.Refitter(engine, log), feed(model)
+    other = {t.name: numpy_helper.to_array(t) for t in
+             onnx.load_model_from_string(changed(model, OTHER["other"])).graph.initializer}
+    for name, layer, role in zip(weights, layers, roles, strict=True):
+        assert refitter.set_weights(layer, role, np.ascontiguousarray(other[name])), log.errors()
+    assert refitter.refit_cuda_engine(), log.errors()
+    expected = engine_of(plan_of(changed(model, OTHER["other"]), log, FLAG.REFIT), log)
+    np.testing.assert_array_equal(execute(engine, x=x)["y"], execute(expected, x=x)["y"])
