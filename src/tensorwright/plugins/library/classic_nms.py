@@ -32,7 +32,7 @@ class Selected:
 
 
 def collides(iou: float, normalized: bool, caffe: bool) -> Collides:
-    """Whether boxes overlap by more than iou. Boxes may be given by any two opposite corners.
+    """Whether ordered boxes overlap by more than iou.
 
     Of pixels (not normalized), a box is one wider and higher than its corners say; of an intersection that holds in
     Caffe only, where boxes that do not meet count as meeting in one pixel.
@@ -41,10 +41,11 @@ def collides(iou: float, normalized: bool, caffe: bool) -> Collides:
     inside = np.float32(pixel if caffe else 0)
 
     def test(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        a, b = ordered(a), ordered(b)
         low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-        sides = np.where((high < low).any(1)[:, None], 0, high - low) + inside
-        common = np.where((sides > 0).all(1), np.prod(sides, 1), 0)
+        sides = high - low
+        apart = (sides[:, 0] < 0) | (sides[:, 1] < 0)
+        common = np.maximum(sides[:, 0] + inside, 0) * np.maximum(sides[:, 1] + inside, 0)
+        common[apart] = inside * inside
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = common / (area(a, pixel) + area(b, pixel) - common)
         return (common > 0) & (ratio > threshold)
@@ -65,7 +66,7 @@ def select(corners: np.ndarray, scores: np.ndarray, *, score: float, background:
     order = order[rank_within(group[order]) < top]
     image, kind, box, rating, group = image[order], kind[order], box[order], rating[order], group[order]
     found = corners[image, box, kind if corners.shape[2] > 1 else 0]
-    kept = np.flatnonzero(survivors(found, group, test, keep_top))
+    kept = np.flatnonzero(survivors(ordered(found), group, test, keep_top))
     kept = kept[best_first(rating[kept], image[kept])]
     place = rank_within(image[kept])
     kept, place = kept[place < keep_top], place[place < keep_top]

@@ -20,14 +20,15 @@ def ordered(boxes: np.ndarray) -> np.ndarray:
 
 def overlap(a: np.ndarray, b: np.ndarray, pixel: float = 0.0) -> np.ndarray:
     """Intersection over union of ordered boxes; 0 where they do not meet. pixel: 1 where corners are pixels inside."""
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + pixel
-    common = np.prod(np.maximum(sides, 0), -1)
+    sides = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + pixel, 0)
+    common = sides[..., 0] * sides[..., 1]
     union = area(a, pixel) + area(b, pixel) - common
     return np.where((common > 0) & (union > 0), common / np.where(union > 0, union, 1), 0)
 
 
 def area(boxes: np.ndarray, pixel: float = 0.0) -> np.ndarray:
-    return np.prod(boxes[..., 2:] - boxes[..., :2] + pixel, -1)
+    sides = boxes[..., 2:] - boxes[..., :2] + pixel
+    return sides[..., 0] * sides[..., 1]
 
 
 def survivors(boxes: np.ndarray, group: np.ndarray, collides: Collides, limit: int | None = None) -> np.ndarray:
