@@ -247,6 +247,25 @@ def test_batched_nms_at_its_limits() -> None:
     compare(few, plain_batched(boxes, scores, score=0.3, limit=0.5, top=2, keep=2), boxes, 2, empty=-1)
 
 
+def test_batched_nms_where_values_meet() -> None:
+    """An overlap that equals its threshold; a box beyond topK; single pixels that do not meet, in Caffe's way."""
+    half = np.array([[[[0, 0, 1, 1]], [[0, 0, 1, 0.5]]]], np.float32)
+    rated = np.array([[[0.9], [0.8]]], np.float32)
+    one = {**BATCHED, "numClasses": 1}
+    assert run("BatchedNMSDynamic_TRT", half, rated, **one)[0].item() == 2
+    assert run("BatchedNMSDynamic_TRT", half, rated, **{**one, "iouThreshold": 0.49})[0].item() == 1
+
+    three = np.array([[[[0, 0, 1, 1]], [[0, 0, 1, 0.9]], [[5, 5, 6, 6]]]], np.float32)
+    falling = np.array([[[0.9], [0.8], [0.7]]], np.float32)
+    assert run("BatchedNMSDynamic_TRT", three, falling, **one)[0].item() == 2
+    assert run("BatchedNMSDynamic_TRT", three, falling, **{**one, "topK": 2, "keepTopK": 2})[0].item() == 1
+
+    pixels = np.array([[[[0, 0, 0, 0]], [[9, 9, 9, 9]]]], np.float32)
+    one["isNormalized"] = 0
+    assert run("BatchedNMSDynamic_TRT", pixels, rated, **one)[0].item() == 1
+    assert run("BatchedNMSDynamic_TRT", pixels, rated, **{**one, "caffeSemantics": 0})[0].item() == 2
+
+
 def decode(code: int, p: Any, v: Any, q: Any) -> list[float]:
     """A prediction p of SSD with variances v and prior q, written out."""
     p, v, q = ([float(x) for x in a] for a in (p, v, q))

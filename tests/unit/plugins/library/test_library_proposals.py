@@ -195,6 +195,23 @@ def test_second_stage_detections(pixels: bool, images: int) -> None:
         np.testing.assert_allclose(got[n], wanted, rtol=1e-4, atol=1e-4)
 
 
+def test_boxes_do_not_grow_without_bound() -> None:
+    deltas = np.full((1, 1, 8, 1, 1), 100, np.float32) * np.array([0, 0, 1, 1] * 2, np.float32).reshape(8, 1, 1)
+    got = run("GenerateDetection_TRT", deltas, np.array([0, 1], np.float32).reshape(1, 1, 2, 1, 1),
+              np.full((1, 1, 4), 100, np.float32), num_classes=2, keep_topk=1, score_threshold=0.5, iou_threshold=0.5,
+              image_size=(3, 300, 300))
+    np.testing.assert_allclose(got[0, 0], [69.25, 69.25, 130.75, 130.75, 1, 1])
+
+
+def test_detections_are_from_their_threshold_on_and_above_the_lowest() -> None:
+    rois = np.array([[[0, 0, 0.3, 0.3], [0.6, 0.6, 1, 1]]], np.float32)
+    scores = np.array([[[0, 0.25], [0, 0.01]]], np.float32)[..., None, None]
+    for least in (0.25, 0.0):                   # 0.01 itself never comes out
+        got = run("DetectionLayer_TRT", np.zeros((1, 2, 8, 1, 1), np.float32), scores, rois, num_classes=2, keep_topk=2,
+                  score_threshold=least, iou_threshold=0.5)
+        np.testing.assert_allclose(got[0], [[0, 0, 0.3, 0.3, 1, 0.25], [0, 0, 0, 0, -1, 0]], atol=1e-6)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     x = np.zeros((1, 10, 2, 1), np.float32)
     with pytest.raises(ShapeError, match="1536"):
