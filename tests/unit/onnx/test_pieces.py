@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+import tensorwright
 from tensorwright import onnx as toolkit
 from tensorwright.cli.main import main
 from tensorwright.errors import ModelError
@@ -308,6 +309,25 @@ def test_plugin_node() -> None:
     assert [(o.name, o.dtype.name, [*o.shape][1:]) for o in model.outputs] == [
         ("num_detections", "INT32", [1]), ("detection_boxes", "FLOAT", [50, 4]), ("detection_scores", "FLOAT", [50]),
         ("detection_classes", "INT32", [50])]
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+def test_the_plugin_finds_what_onnxs_operator_finds(agnostic: bool) -> None:
+    """The plugin in our engine, NonMaxSuppression in ONNX Runtime. Where boxes count with all their classes they are
+    of one class here: the plugin's classes suppress each other, ONNX's node only sees the best one."""
+    random = np.random.default_rng(3)
+    low, classes = random.uniform(0, 10, (2, 40, 2)), 1 if agnostic else 3
+    x = {"boxes": np.concatenate([low, low + random.uniform(1, 5, (2, 40, 2))], 2).astype(np.float32),
+         "scores": random.random((2, 40, classes), dtype=np.float32)}
+    found = []
+    for kind in ("onnx", "plugin"):
+        model = passing({"boxes": ["b", 40, 4], "scores": ["b", 40, classes]})
+        toolkit.append(model, pieces.nms(model, "o_boxes", "o_scores", kind=kind, limit=12, iou=0.3, score=0.4,
+                                         agnostic=agnostic))
+        found.append(model)
+    engine = tensorwright.build(found[1].proto(), shapes={"b": (1, 2, 2)}, tune_budget=0.0, timing_cache=False)
+    for ours, theirs in zip(engine.run(x).values(), run(found[0], **x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("call", [

@@ -1,8 +1,7 @@
 """Non-maximum suppression behind a detector: ONNX's operator with its results gathered, or TensorRT's plugin.
 
 Both give the same four outputs: num_detections int32 (batch, 1), detection_boxes (batch, limit, 4), detection_scores
-(batch, limit), detection_classes int32 (batch, limit), best first; entries beyond num_detections are 0 (of the plugin:
-not defined).
+(batch, limit), detection_classes int32 (batch, limit), best first; entries beyond num_detections are 0.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def nms(model: Model, boxes: str = "boxes", scores: str = "scores", *, iou: floa
     score           boxes whose score is not above it are dropped
     limit           detections per image
     agnostic        boxes of all classes suppress each other; each box counts with its best class
-    kind            "onnx": NonMaxSuppression; "plugin": TensorRT's EfficientNMS_TRT, which only TensorRT runs
+    kind            "onnx": NonMaxSuppression; "plugin": TensorRT's EfficientNMS_TRT, for TensorRT and us
     """
     where, what = pick(model, boxes, "output"), pick(model, scores, "output")
     floating(model, where), floating(model, what)
