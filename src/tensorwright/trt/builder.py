@@ -26,6 +26,7 @@ from .foundation import IHostMemory, ours
 from .legacy import BuilderOptions
 from .logger import ILogger, say
 from .network import INetworkDefinition
+from .plugins.checks import check_plugins
 from .plugins.registry import PluginUser
 from .progress import Cancelled, MemoryLog, Watcher
 from .recorder import Recorded, Voice
@@ -203,6 +204,7 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
         check_precisions(network)
     check_memory(network)
     records, weights = network._finish_for(config)
+    check_plugins(records, config)
     profiles = network._batches() if network.has_implicit_batch_dimension else config._made_profiles(records)
     ranges = found_ranges(network, records, config, logger)
     for profile in config._profiles:

@@ -125,7 +125,6 @@ def without_effect(config: IBuilderConfig) -> list[str]:
             "tiling_optimization_level": config.tiling_optimization_level != TilingOptimizationLevel.NONE,
             "l2_limit_for_tiling": config.l2_limit_for_tiling != 0,
             "remote_auto_tuning_config": bool(config.remote_auto_tuning_config),
-            "plugins_to_serialize": bool(config.plugins_to_serialize),
             **{f"the limit of {pool}": True for pool in config._pools if pool != MemoryPoolType.WORKSPACE},
             "profile_stream": config.profile_stream != 0, "DLA_core": config.DLA_core != -1,
             **{str(feature): on for feature, on in config._previews.items()

@@ -23,6 +23,7 @@ from .engine import ICudaEngine
 from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import Dims, Shape
 from .logger import ILogger, say
+from .plugins.session import submitted
 from .recorder import Recorded, Voice
 from .shape_tensors import ContextShapes
 from .working_memory import ContextMemory
@@ -188,6 +189,8 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
             return self._failed(error)
 
     def _execute(self, stream: Any = 0) -> bool:
+        if self._engine._plugins:
+            submitted(stream)
         try:
             context = self._runner()
             if self._memory.is_users:

@@ -48,6 +48,7 @@ class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization
         self._engine, self._allocator = Engine(plan), allocator
         self._debug_names, self._hidden = marked(plan)
         self._plan, self._logger = plan, Voice(logger)
+        self._plugins = "plugins" in plan.metadata
         self._tensors: dict[str, TensorInfo] = {}
         self._input_names = tuple(i.name for i in self._engine.inputs)
         for info in (*self._engine.inputs, *self._engine.outputs):

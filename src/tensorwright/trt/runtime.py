@@ -16,6 +16,8 @@ from .engine import ICudaEngine
 from .enums import DLAWorkspaceAllocationStrategy, TempfileControlFlag
 from .enums.choice import bits, members
 from .logger import ILogger, say
+from .plugins.elder import IPluginFactory
+from .plugins.finding import with_factory
 from .plugins.registry import PluginUser
 from .recorder import Recorded, Voice
 from .streams import IStreamReader, IStreamReaderV2, received
@@ -70,10 +72,12 @@ class Runtime(Recorded, Allocating, PluginUser):
         say(self._logger, ILogger.ERROR, f"load_runtime: {where!r} cannot be loaded: {reason}")
         return None
 
-    def deserialize_cuda_engine(self, serialized_engine: Any) -> ICudaEngine | None:
+    def deserialize_cuda_engine(self, serialized_engine: Any,
+                                plugin_factory: IPluginFactory | None = None) -> ICudaEngine | None:
         """The engine; None, with an error in the log, when the bytes are not a sound plan.
 
         serialized_engine   bytes, or an IStreamReader or IStreamReaderV2 that gives them
+        plugin_factory      makes the IPlugin of each layer that has one: generations 5 to 7
         A plan made on another machine or by another version is tuned again; the log says so.
         """
         from ..device.cpu import describe
@@ -89,6 +93,8 @@ class Runtime(Recorded, Allocating, PluginUser):
             if why_rebuild(plan, describe()) is not None:
                 from ..builder.fit import fit
                 plan = fit(plan, note=lambda text: say(self._logger, ILogger.WARNING, text))
+            if plugin_factory is not None:
+                plan = with_factory(plan, plugin_factory)
             return self._class(ICudaEngine)(plan, self._logger, self._allocator)
         except (TensorwrightError, OSError) as error:
             self._logger.error(error)

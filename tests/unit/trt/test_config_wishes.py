@@ -138,12 +138,10 @@ def test_wishes_without_effect_are_logged_and_answered() -> None:
     def wish(config: Any, network: Any) -> None:
         config.tiling_optimization_level = trt.TilingOptimizationLevel.FULL
         config.remote_auto_tuning_config = "ssh://elsewhere"
-        config.plugins_to_serialize = ["libplugins.so"]
         config.set_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
         assert config.get_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10)
     plan, log = plan_of(wish)
-    for name in ("tiling_optimization_level", "remote_auto_tuning_config", "plugins_to_serialize",
-                 "RUNTIME_ACTIVATION_RESIZE_10_10"):
+    for name in ("tiling_optimization_level", "remote_auto_tuning_config", "RUNTIME_ACTIVATION_RESIZE_10_10"):
         assert plan and f"{name} has no effect" in log.text().replace("PreviewFeature.", "")
     config = v10.Builder(v10.Logger()).create_builder_config()
     assert config.get_preview_feature(v10.PreviewFeature.PROFILE_SHARING_0806) and config.max_num_tactics == -1

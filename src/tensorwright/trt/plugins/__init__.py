@@ -9,6 +9,7 @@ from .interfaces import IPluginCapability, IPluginResource, IPluginResourceConte
 from .layers import IPluginLayer, IPluginV2Layer, IPluginV3Layer
 from .quick import IPluginV3QuickAOTBuild, IPluginV3QuickBuild, IPluginV3QuickCore, IPluginV3QuickRuntime
 from .registry import IPluginRegistry, get_builder_plugin_registry, get_plugin_registry, init_libnvinfer_plugins
+from .simple import SimplePlugin
 from .tensors import DynamicPluginTensorDesc, PluginTensorDesc
 from .v2 import IPluginV2, IPluginV2DynamicExt, IPluginV2DynamicExtBase, IPluginV2Ext
 from .v3 import IPluginV3, IPluginV3OneBuild, IPluginV3OneBuildV2, IPluginV3OneCore, IPluginV3OneRuntime
@@ -54,6 +55,7 @@ __all__ = [
     "PluginFieldCollection",
     "PluginFieldCollection_",
     "PluginTensorDesc",
+    "SimplePlugin",
     "get_builder_plugin_registry",
     "get_plugin_registry",
     "init_libnvinfer_plugins",

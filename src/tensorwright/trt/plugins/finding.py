@@ -14,6 +14,7 @@ from ... import plugins
 from ...dims import Dim
 from ...errors import InputError, PlanError, UnsupportedError
 from ...ir import TensorType, ValueType
+from ...plan.records import Plan as RunPlan
 from ...plan.records import Profile
 from ...plugins import Definition, Plugin
 from ...plugins.op import arguments
@@ -23,7 +24,7 @@ from .adapters_quick import QuickAdapter
 from .adapters_static import ElderAdapter, StaticAdapter
 from .adapters_three import ThreeAdapter
 from .creators import IPluginCreator, IPluginCreatorV3Quick
-from .elder import IPlugin
+from .elder import IPlugin, IPluginFactory
 from .fields import PluginField
 from .nodes import fields_for
 from .plans import Use
@@ -145,6 +146,25 @@ def created(creator: Any, use: Use) -> Any:
         request = creator._class(QuickPluginCreationRequest).STRICT_JIT
         return call(creator, "create_plugin", use.layer, creator.plugin_namespace, fields, phase, request, title=title)
     return call(creator, "create_plugin", use.layer, fields, phase, title=title)
+
+
+def with_factory(plan: RunPlan, factory: IPluginFactory) -> RunPlan:
+    """The plan with the IPlugin objects that a factory makes of its layers. InputError when it makes none of one."""
+    def step(given: Any) -> Any:
+        op = getattr(given, "op", None)
+        if not isinstance(op, Plugin) or (op.name, op.version, op.namespace) != ELDER:
+            return given
+        use = Use.decode(op.state)
+        plugin = call(factory, "create_plugin", use.layer, use.kept.data, title="IPlugin")
+        if not isinstance(plugin, IPlugin):
+            raise InputError(f"the plugin factory made {plugin!r} of layer {use.layer!r}, not an IPlugin")
+        adapter = ElderAdapter(plugin)
+        use = use.changed(token=held(adapter))
+        KEPT[use.token] = adapter
+        return replace(given, op=replace(op, state=use.encode()))
+
+    programs = tuple(replace(p, steps=tuple(map(step, p.steps))) for p in plan.programs)
+    return replace(plan, programs=programs)
 
 
 class Attached:

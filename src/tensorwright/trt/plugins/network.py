@@ -16,7 +16,7 @@ from .adapters_quick import QuickAdapter
 from .defined import DefinedPlugin
 from .elder import IPlugin, IPluginExt
 from .finding import adapter_of
-from .layers import IPluginLayer, IPluginV2Layer, IPluginV3Layer, operator
+from .layers import IPluginLayer, IPluginV2Layer, IPluginV3Layer, body_of, operator
 from .v2 import IPluginV2
 from .v3 import IPluginV3
 
@@ -101,7 +101,10 @@ class NetworkPlugins(Closed):
                 types = [t._type() for t in inputs]
                 if not all(isinstance(t, TensorType) for t in types):
                     raise UnsupportedError(f"plugin {plugin.plugin_type} has an input whose shape only run time knows")
-                count = operator(plugin, types, [() for _ in shape_inputs], "", 0, None).count
+                if plugin._definition.expand is not None:
+                    count = len(body_of(plugin, types).output)
+                else:
+                    count = operator(plugin, types, [() for _ in shape_inputs], "", 0, None).count
             else:
                 adapter = adapter_of(plugin)
                 types = [t._type() for t in inputs]

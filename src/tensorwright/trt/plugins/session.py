@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,18 @@ from .plans import Use
 
 #: Alignment of memory handed to plugins, in bytes, as on a device.
 ALIGNMENT = 256
+
+
+#: The stream that the thread's execution was submitted to, as a number: what plugins are told.
+STREAM: ContextVar[int] = ContextVar("STREAM", default=0)
+
+
+def submitted(stream: Any) -> None:
+    """The thread's next execution is submitted to this stream: a number, or an object that is one; else the default."""
+    try:
+        STREAM.set(int(stream))
+    except (TypeError, ValueError):
+        STREAM.set(0)
 
 
 class Session:
@@ -41,7 +54,7 @@ class Session:
         self._open = True
 
     def run(self, arrays: Sequence[np.ndarray], values: Sequence[Sequence[int]],
-            targets: Sequence[np.ndarray | None], stream: int = 0) -> list[np.ndarray]:
+            targets: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """The outputs. arrays: what the plugin sees. values: of its shape inputs. targets: where outputs may be
         written, dense arrays of their shapes; those whose size the plugin decides are made here."""
         types = [TensorType(a.shape, DType.of(a)) for a in arrays]
@@ -56,7 +69,7 @@ class Session:
         inside = [self._aliased_by(i, results, s) for i, s in enumerate(sources)]
         workspace = address(self._workspace) if self._workspace.size else 0
         self.plugin.enqueue(self._inputs, self._outputs, [address(a) for a in inside], [address(a) for a in results],
-                            workspace, stream, int(batch))  # type: ignore[arg-type]
+                            workspace, STREAM.get(), int(batch))  # type: ignore[arg-type]
         return self._cut(results, types, values)
 
     def close(self) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+import tensorwright
+
 
 @pytest.fixture
 def registered() -> Iterator[Callable[..., Any]]:
@@ -14,8 +16,8 @@ def registered() -> Iterator[Callable[..., Any]]:
 
     def register(trt: ModuleType, creator: Any, namespace: str = "test") -> Any:
         assert trt.get_plugin_registry().register_creator(creator, namespace)
-        made.append((trt, creator))
+        made.append(creator)
         return creator
     yield register
-    for trt, creator in made:
-        trt.get_plugin_registry().deregister_creator(creator)
+    for creator in made:
+        tensorwright.get_plugin_registry().deregister_creator(creator)

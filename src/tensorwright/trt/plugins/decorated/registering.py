@@ -40,7 +40,7 @@ class PluginDef:
         tensors = [given.pop(n) for n in plan.inputs]
         if wrong := [n for n, t in zip(plan.inputs, tensors, strict=True) if not isinstance(t, ITensor)]:
             raise TypeError(f"plugin {plan.id}: {wrong[0]!r} is an ITensor of a network")
-        attributes = checked(plan, given)
+        attributes = checked(plan.id, plan.attributes, plan.defaults, given)
         _announce(plan)
         return Used(plan, tensors, attributes)
 

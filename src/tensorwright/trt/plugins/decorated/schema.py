@@ -132,20 +132,19 @@ def attribute_kind(annotation: Any, where: str) -> Any:
                      "numpy.typing.NDArray of float16, 32, 64 or int8, 16, 32, 64")
 
 
-def checked(plan: Plan, given: dict[str, Any]) -> dict[str, Any]:
+def checked(plugin: str, kinds: dict[str, Any], defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """The attributes of one use, complete and of their types. TypeError and ValueError."""
-    if unknown := [k for k in given if k not in plan.attributes]:
-        raise ValueError(f"plugin {plan.id} has no attribute {unknown[0]!r}; it has "
-                         f"{', '.join(plan.attributes) or 'none'}")
+    if unknown := [k for k in given if k not in kinds]:
+        raise ValueError(f"plugin {plugin} has no attribute {unknown[0]!r}; it has {', '.join(kinds) or 'none'}")
     result: dict[str, Any] = {}
-    for name, kind in plan.attributes.items():
-        if name not in given and name not in plan.defaults:
-            raise ValueError(f"plugin {plan.id} needs the attribute {name!r}")
-        value = given.get(name, plan.defaults.get(name))
+    for name, kind in kinds.items():
+        if name not in given and name not in defaults:
+            raise ValueError(f"plugin {plugin} needs the attribute {name!r}")
+        value = given.get(name, defaults.get(name))
         if isinstance(kind, np.dtype):
             array = np.asarray(value)
             if array.ndim != 1 or array.dtype != kind:
-                raise TypeError(f"attribute {name!r} of plugin {plan.id} is a one-dimensional array of {kind}, not "
+                raise TypeError(f"attribute {name!r} of plugin {plugin} is a one-dimensional array of {kind}, not "
                                 f"{array.dtype} {array.shape}")
             result[name] = array
             continue
@@ -154,7 +153,7 @@ def checked(plan: Plan, given: dict[str, Any]) -> dict[str, Any]:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
-            raise TypeError(f"attribute {name!r} of plugin {plan.id} is of type {kind.__name__}, not "
+            raise TypeError(f"attribute {name!r} of plugin {plugin} is of type {kind.__name__}, not "
                             f"{type(value).__name__}")
         result[name] = value
     return result
