@@ -70,6 +70,8 @@ from .foundation import (
 from .inspector import EngineInspector
 from .layer import ILayer
 from .layers import *  # noqa: F403
+from .layers.formulas import IOutputDimensionsFormula
+from .legacy_dims import DimsCHW, DimsNCHW
 from .logger import ILogger, Logger
 from .loops import (
     IIteratorLayer,
@@ -102,7 +104,9 @@ __all__ = [
     "Dims2",
     "Dims3",
     "Dims4",
+    "DimsCHW",
     "DimsHW",
+    "DimsNCHW",
     "EngineInspector",
     "FieldCollection",
     "FieldMap",
@@ -142,6 +146,7 @@ __all__ = [
     "INetworkDefinition",
     "IOptimizationProfile",
     "IOutputAllocator",
+    "IOutputDimensionsFormula",
     "IProfiler",
     "IProgressMonitor",
     "IRecurrenceLayer",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, Union, cast, overload
 import numpy as np
 
 from ..dtypes import DType
-from .enums import DataType
+from .enums import DataType, DimensionType
 
 T = TypeVar("T")
 
@@ -109,6 +109,7 @@ class Dims:
     """A shape: a sequence of at most 8 integers, -1 where only run time knows. Tuples and lists serve in its place."""
 
     MAX_DIMS = 8
+    _types: tuple[DimensionType, ...] = ()
 
     def __init__(self, shape: Iterable[int] = ()) -> None:
         self._dims: list[int] | None = [int(d) for d in shape]
@@ -121,6 +122,11 @@ class Dims:
         dims = cls()
         dims._dims = None
         return dims
+
+    def get_type(self, index: int) -> DimensionType:
+        """What an axis is, as generations 5 to 7 ask: SPATIAL, except in DimsCHW and DimsNCHW."""
+        self._list()[index]                               # IndexError
+        return self._types[index] if self._types else DimensionType.SPATIAL
 
     @property
     def nbDims(self) -> int:

@@ -53,7 +53,9 @@ class Param:
 
     def __set__(self, layer: ILayer, value: Any) -> None:
         if layer._record is not None:
-            raise AttributeError(f"layer {layer.name!r} came from a parser: its {self.name} cannot be changed")
+            from .parsed import write
+            write(layer, self.name, self.convert(value) if self.convert else value)
+            return
         layer._params[self.name] = self.convert(value) if self.convert else value
         layer._network._changed()
 
@@ -223,6 +225,16 @@ class ILayer(Closed):
         self._network._changed()
 
     @property
+    def num_ranks(self) -> int:
+        """Among how many devices it is spread: 1, or the build is refused."""
+        return int(self._params.get("num_ranks", 1))
+
+    @num_ranks.setter
+    def num_ranks(self, value: int) -> None:
+        self._params["num_ranks"] = int(value)
+        self._network._changed()
+
+    @property
     def precision(self) -> DataType:
         """The type to compute in: a wish, which binds under BuilderFlag.OBEY_PRECISION_CONSTRAINTS only."""
         return DataType.FLOAT if self._precision is None else self._precision
@@ -255,6 +267,8 @@ class ILayer(Closed):
     def _write(self, to: Lowering) -> None:
         """Append this layer's records. Raises a TensorwrightError when the operands do not fit."""
         values = self._operands(to)
+        if self.num_ranks != 1:
+            raise UnsupportedError(f"it is spread among {self.num_ranks} ranks: here is one device")
         if self._record is not None:
             types = map_dims(self._params.get("types"), lambda d: substitute(d, to.renamed))
             wanted = self._params["wanted"]

@@ -58,6 +58,7 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
         self._failures: list[TensorwrightError] = []
         self._constructs: list[Construct] = []            # loops and conditionals
         self._nesting: Nesting | None = None
+        self._formulas: dict[str, Any] = {}               # kind of window → IOutputDimensionsFormula
         self._debug, self._keep_unfused = [], False
         self._closed = True
 

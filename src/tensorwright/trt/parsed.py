@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from .foundation import Dims
 if TYPE_CHECKING:
     from .layer import ILayer
 
+Writer = Callable[[Any, "ILayer", Any], Op]
 Reader = Callable[[Any, "ILayer"], Any]
 
 
@@ -92,6 +94,71 @@ def read(layer: ILayer, name: str) -> Any:
     if value is None:
         raise AttributeError(f"layer {layer.name!r} came from a parser as {type(op).__name__}: it has no {name}")
     return value
+
+
+def _weights(index: int) -> Writer:
+    """Other numbers in the place of the constant at an input."""
+    def put(op: Any, layer: ILayer, value: Any) -> Op:
+        from .weights import Constant
+        old = layer._inputs[index] if index < len(layer._inputs) else None
+        if old is None or old._array is None:
+            raise AttributeError(f"layer {layer.name!r} has no constant at input {index}")
+        shape = np.shape(old._array)
+        if value.size != int(np.prod(shape)):
+            raise ValueError(f"{value.size} weights do not fill shape {shape} of layer {layer.name!r}")
+        tensor = layer._network._class(type(old))(layer._network, f"{old.name} of {layer.name}")
+        tensor._array = np.array(value, np.asarray(old._array).dtype).reshape(shape)
+        layer._network._constants.append(Constant(tensor, tensor._array, True))
+        layer._inputs[index] = tensor
+        return op                                         # type: ignore[no-any-return]
+    return put
+
+
+def _numbers(field: str) -> Writer:
+    """One number per spatial axis."""
+    def put(op: Any, layer: ILayer, value: Any) -> Op:
+        given = tuple(int(v) for v in value)
+        if len(given) != len(getattr(op, field)):
+            raise ValueError(f"layer {layer.name!r} has {len(getattr(op, field))} spatial axes, not {len(given)}")
+        return replace(op, **{field: given})              # type: ignore[no-any-return]
+    return put
+
+
+def _padding(after: bool) -> Writer:
+    def put(op: Any, layer: ILayer, value: Any) -> Op:
+        given = tuple(int(v) for v in value)
+        if len(given) != len(op.pads):
+            raise ValueError(f"layer {layer.name!r} has {len(op.pads)} spatial axes, not {len(given)}")
+        pads = tuple((b, n) if after else (n, a) for (b, a), n in zip(op.pads, given, strict=True))
+        return replace(op, pads=pads)                     # type: ignore[no-any-return]
+    return put
+
+
+_WINDOW: dict[str, Writer] = {"stride_nd": _numbers("strides"), "pre_padding": _padding(False),
+                              "post_padding": _padding(True)}
+_FILTERED: dict[str, Writer] = {**_WINDOW, "dilation_nd": _numbers("dilations"), "kernel": _weights(1),
+                                "bias": _weights(2)}
+WRITERS: dict[type, dict[str, Writer]] = {
+    Convolution: _FILTERED, ConvTranspose: _FILTERED,
+    Pool: {**_WINDOW, "window_size_nd": _numbers("window"),
+           "average_count_excludes_padding": lambda op, _, value: replace(op, include_pad=not value)},
+    Concat: {"axis": lambda op, _, value: replace(op, axis=int(value))},
+    Gather: {"axis": lambda op, _, value: replace(op, axis=int(value))},
+    Reduce: {"axes": lambda op, _, value: replace(op, axes=tuple(i for i in range(8) if int(value) >> i & 1)),
+             "keep_dims": lambda op, _, value: replace(op, keepdims=bool(value)),
+             "op": lambda op, _, value: replace(op, kind=next(k for k, v in _REDUCTIONS.items() if v == value))},
+    Softmax: {"axes": lambda op, _, value: replace(op, axis=int(value).bit_length() - 1)},
+}
+
+
+def write(layer: ILayer, name: str, value: Any) -> None:
+    """Change what the operator says of an attribute. AttributeError when it is not one that can change."""
+    writer = WRITERS.get(type(layer._record), {}).get(name)
+    if writer is None or layer._record is None:
+        raise AttributeError(f"layer {layer.name!r} came from a parser as {type(layer._record).__name__}: its {name} "
+                             "cannot be changed")
+    layer._record = writer(layer._record, layer, value)
+    layer._network._changed()
 
 
 def pointwise(e: Expr, name: str) -> Any:

@@ -51,7 +51,8 @@ class INormalizationLayer(ILayer):
     """(x − mean) / √(variance + epsilon) · scale + bias over the axes of a bit mask, or over groups of channels.
 
     With num_groups > 1 the channels (axis 1) are split into groups, each normalised together with all axes of the mask;
-    scale and bias hold one value per group, or per channel when the layer was made by add_normalization_v2.
+    scale and bias hold one value per group, or per channel when the layer was made by add_normalization_v2. The mean
+    and the variance are computed in float32 at least, whatever lower compute_precision permits.
     """
 
     _layer_type = LayerType.NORMALIZATION
@@ -59,6 +60,7 @@ class INormalizationLayer(ILayer):
     epsilon = Param(1e-5, float)
     axes = Param(0, int)
     num_groups = Param(1, int)
+    compute_precision = Param(DataType.FLOAT)
     _per_channel = Param(False)
 
     @property

@@ -9,11 +9,12 @@ import numpy as np
 from ...dims import Dim
 from ...errors import ShapeError, TypeMismatch
 from ...ir import TensorType
-from ...ops import Convolution, ConvTranspose, Pointwise, Pool
+from ...ops import Convolution, ConvTranspose, Pointwise, Pool, Slice
 from ...ops.expr import Apply, Const, In
 from ..enums import LayerType, PaddingMode, PoolingType
 from ..foundation import Dims, DimsHW
 from ..layer import ILayer, Lowering, Param, WeightsParam, number, spatial
+from .formulas import cropped, wanted_size, widened
 
 #: Modes in which a window that is only partly inside counts.
 UP = (PaddingMode.EXPLICIT_ROUND_UP, PaddingMode.CAFFE_ROUND_UP)
@@ -62,6 +63,11 @@ class _Windowed(ILayer):
 
     def _explicit(self, rank: int) -> tuple[tuple[int, int], ...]:
         return tuple(zip(spatial(self.pre_padding, rank, 0), spatial(self.post_padding, rank, 0), strict=True))
+
+    def _first(self, to: Lowering, value: str, wanted: tuple[int, ...]) -> list[str]:
+        """The first window positions along each axis, as many as wanted."""
+        t = to.type(value)
+        return self._last(to, Slice((0,) * t.rank, (*t.shape[:2], *wanted), (1,) * t.rank), value)
 
     def _pads(self, x: TensorType, window: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...],
               round_up: bool = False) -> tuple[tuple[int, int], ...]:
@@ -130,7 +136,12 @@ class IConvolutionLayer(_Filtered):
         strides, dilations = spatial(self.stride_nd, rank, 1), spatial(self.dilation_nd, rank, 1)
         kernel, bias = self._weights(to, values, x, (self.num_output_maps, channels // groups, *window))
         pads = self._pads(x, window, strides, dilations, round_up=True)
-        return self._last(to, Convolution(strides, pads, dilations, groups), values[0], kernel, bias)
+        wanted = wanted_size(self, "convolution", x, window, strides, dilations, self._explicit(rank))
+        if wanted is None:
+            return self._last(to, Convolution(strides, pads, dilations, groups), values[0], kernel, bias)
+        pads = widened(x.shape[2:], window, strides, dilations, self._explicit(rank), wanted)
+        return self._first(to, self._also(to, Convolution(strides, pads, dilations, groups), values[0], kernel, bias),
+                           wanted)
 
 
 class IDeconvolutionLayer(_Filtered):
@@ -148,7 +159,11 @@ class IDeconvolutionLayer(_Filtered):
             totals = [max(0, 1 + d * (k - 1) - s) for k, s, d in zip(window, strides, dilations, strict=True)]
             upper = self.padding_mode == PaddingMode.SAME_UPPER
             pads = tuple((t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals)
-        op = ConvTranspose(strides, pads, dilations, groups, (0,) * rank)
+        more: tuple[int, ...] = (0,) * rank
+        wanted = wanted_size(self, "deconvolution", x, window, strides, dilations, self._explicit(rank))
+        if wanted is not None:
+            pads, more = cropped(x.shape[2:], window, strides, dilations, self._explicit(rank), wanted)
+        op = ConvTranspose(strides, pads, dilations, groups, more)
         return self._last(to, op, values[0], kernel, bias)
 
 
@@ -169,14 +184,21 @@ class IPoolingLayer(_Windowed):
         window, strides, ones = tuple(self.window_size_nd), spatial(self.stride_nd, rank, 1), (1,) * rank
         pads = self._pads(x, window, strides, ones)
         ceil = self.padding_mode in UP
+        wanted = wanted_size(self, "pooling", x, window, strides, ones, self._explicit(rank))
+        if wanted is not None:
+            pads, ceil = widened(x.shape[2:], window, strides, ones, self._explicit(rank), wanted), False
         include = not self.average_count_excludes_padding
         maximum = Pool("max", window, strides, pads, ones, False, ceil)
         average = Pool("average", window, strides, pads, ones, include, ceil)
         kind = self._params.get("type", PoolingType.MAX)
         if kind != PoolingType.MAX_AVERAGE_BLEND:
-            return self._last(to, maximum if kind == PoolingType.MAX else average, values[0])
+            op = maximum if kind == PoolingType.MAX else average
+            return self._last(to, op, values[0]) if wanted is None else \
+                self._first(to, self._also(to, op, values[0]), wanted)
         parts = [self._also(to, op, values[0]) for op in (maximum, average)]
         t, b = x.dtype, self.blend_factor
         weighted = [Apply("mul", (In(i, t), Const(w, t)), t) for i, w in enumerate((1 - b, b))]
         blend = Apply("add", tuple(weighted), t)
+        if wanted is not None:
+            return self._first(to, self._also(to, Pointwise(blend), *parts), wanted)
         return self._last(to, Pointwise(blend), *parts)
