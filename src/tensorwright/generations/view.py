@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib import resources
 from types import ModuleType
@@ -18,6 +19,7 @@ from typing import Any
 from .. import plugin, trt
 from ..trt.enums.choice import view
 from ..trt.foundation import Closed, PerGeneration
+from .deprecated import DEPRECATED
 
 #: Values rather than parts of the API's machinery: all generations share the class.
 VALUES = {"Dims", "Dims2", "Dims3", "Dims4", "DimsHW", "DimsCHW", "DimsNCHW", "Permutation", "Weights", "IHostMemory"}
@@ -74,9 +76,11 @@ def subclass(kind: type, name: str, generation: str, module: str, names: dict[st
     """The class of one generation: a subclass of ours, and of its bases' classes in the generation."""
     hidden = lacking(kind, name, generation)
     bases = [names[b.__name__] for b in kind.__bases__ if names.get(b.__name__) not in (None, b)]
-    shadowed = {m for b in bases for m, v in vars(b).items() if isinstance(v, Hidden)} - hidden
+    shadowed = {m for b in bases for m, v in vars(b).items() if type(v) is Hidden} - hidden
     body: dict[str, Any] = {m: None if m.startswith("__") else Hidden(m, kind) for m in hidden}      # None: TypeError
     body |= {m: next(vars(c)[m] for c in kind.__mro__ if m in vars(c)) for m in shadowed}
+    body |= {m: Deprecated(m, kind, instead) for m, (since, instead) in DEPRECATED.get(name, {}).items()
+             if since <= int(generation) and m not in hidden and hasattr(kind, m)}
     body |= {"__module__": module, "__doc__": kind.__doc__, "_generation": names, "_number": int(generation)}
     return type(kind)(name, (kind, *bases), body)
 
@@ -101,19 +105,29 @@ class Hidden:
         self.name, self.kind = name, kind
 
     def __get__(self, obj: Any, owner: type) -> Any:
-        places = [vars(c) for c in self.kind.__mro__ if self.name in vars(c)]
-        found: Any = places[0][self.name] if places else None
-        own = {} if obj is None else vars(obj)
-        if not from_inside() or (not places and self.name not in own):
+        there = any(self.name in vars(c) for c in self.kind.__mro__) or (obj is not None and self.name in vars(obj))
+        if not from_inside() or not there:
             raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}")
-        if self.name in own and not hasattr(type(found), "__set__"):
-            return own[self.name]
-        return found.__get__(obj, owner) if hasattr(type(found), "__get__") else found
+        return self.read(obj, owner)
 
     def __set__(self, obj: Any, value: Any) -> None:
         if not from_inside():
             raise AttributeError(f"{type(obj).__name__!r} object has no attribute {self.name!r}")
-        found: Any = next((vars(c)[self.name] for c in self.kind.__mro__ if self.name in vars(c)), None)
+        self.write(obj, value)
+
+    def origin(self) -> Any:
+        """What our class has under the name."""
+        return next((vars(c)[self.name] for c in self.kind.__mro__ if self.name in vars(c)), None)
+
+    def read(self, obj: Any, owner: type) -> Any:
+        """What the attribute would be if this descriptor did not stand before it."""
+        found, own = self.origin(), {} if obj is None else vars(obj)
+        if self.name in own and not hasattr(type(found), "__set__"):
+            return own[self.name]
+        return found.__get__(obj, owner) if hasattr(type(found), "__get__") else found
+
+    def write(self, obj: Any, value: Any) -> None:
+        found = self.origin()
         if hasattr(type(found), "__set__"):
             found.__set__(obj, value)
         else:
@@ -123,6 +137,26 @@ class Hidden:
         if not from_inside():
             raise AttributeError(f"{type(obj).__name__!r} object has no attribute {self.name!r}")
         vars(obj).pop(self.name, None)
+
+
+class Deprecated(Hidden):
+    """A name that goes in a later generation: using it warns everybody but this package itself."""
+
+    hides_another_generation = False
+
+    def __init__(self, name: str, kind: type, instead: str) -> None:
+        super().__init__(name, kind)
+        self.text = f"{kind.__name__}.{name} is deprecated" + (f": use {instead}" if instead else "")
+
+    def __get__(self, obj: Any, owner: type) -> Any:
+        if obj is not None and not from_inside():
+            warnings.warn(self.text, DeprecationWarning, stacklevel=2)
+        return self.read(obj, owner)
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        if not from_inside():
+            warnings.warn(self.text, DeprecationWarning, stacklevel=3)        # past Closed.__setattr__
+        self.write(obj, value)
 
 
 def from_inside() -> bool:

@@ -24,6 +24,7 @@ from .enums import (
 )
 from .foundation import IHostMemory, ours
 from .legacy import BuilderOptions
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .network import INetworkDefinition
 from .plugins.checks import check_plugins
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .engine import ICudaEngine
 
 
-class Builder(BuilderOptions, Recorded, Allocating, PluginUser):
+class Builder(BuilderOptions, Recorded, Allocating, PluginUser, Lifetime):
     """The entry point for building. Keeps the logger."""
 
     max_threads = 1
@@ -142,12 +143,6 @@ class Builder(BuilderOptions, Recorded, Allocating, PluginUser):
         except Exception as error:          # a defect of ours: TensorRT's contract is still None and a log entry
             self._logger.error(error)
         return None
-
-    def __enter__(self) -> Builder:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
 
 def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:

@@ -25,6 +25,7 @@ from .enums import (
 )
 from .enums.choice import bits, members
 from .foundation import Closed, Dims, Shape
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .quantizing import QuantizationWishes
 from .timing_cache import ITimingCache
@@ -92,7 +93,7 @@ class IOptimizationProfile(Closed):
         return profiles_of(network, shapes, default=False)[0]
 
 
-class IBuilderConfig(QuantizationWishes, BuildWishes):
+class IBuilderConfig(QuantizationWishes, BuildWishes, Lifetime):
     """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
     avg_timing_iterations = 1
@@ -218,9 +219,3 @@ class IBuilderConfig(QuantizationWishes, BuildWishes):
             raise InputError(f"input {dynamic[0]!r} has run-time dimensions and there is no optimization profile",
                              try_="builder.create_optimization_profile(), set_shape, config.add_optimization_profile")
         return tuple(p._profile(network) for p in self._profiles) or (Profile(),)
-
-    def __enter__(self) -> IBuilderConfig:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass

@@ -22,6 +22,7 @@ from .debug import ContextDebug
 from .engine import ICudaEngine
 from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import Dims, Shape
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .plugins.session import submitted
 from .recorder import Recorded, Voice
@@ -30,7 +31,7 @@ from .working_memory import ContextMemory
 
 
 class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, ContextMemory, ContextDebug, ContextState,
-                        Recorded):
+                        Recorded, Lifetime):
     """One activation of an engine, for one thread at a time. Bool results say whether it worked; the log says why not.
 
     Addresses are host addresses of dense tensors in C order, which the caller keeps alive. Work runs when it is
@@ -293,12 +294,6 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
         for layer, seconds in self._runner().time_steps(self._feeds(), repeats=1):
             guarded(profiler.report_layer_time, layer, seconds * 1e3)
         return True
-
-    def __enter__(self) -> IExecutionContext:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
 
 def _resolved(d: Any, env: dict[str, int]) -> int:

@@ -25,6 +25,7 @@ from .enums import (
 from .enums import ExecutionContextAllocationStrategy as Strategy
 from .foundation import IMPLICIT_BATCH, Dims, theirs
 from .late import PARTIAL_SHAPE
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .recorder import Recorded, Voice
 from .serialization import EngineSerialization
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 VERBOSITY, COMPATIBILITY = "profiling_verbosity", "hardware_compatibility_level"
 
 
-class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization, Recorded):
+class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization, Recorded, Lifetime):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger, allocator: IGpuAllocator | None = None) -> None:
@@ -213,10 +214,4 @@ class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization
         profile = self._engine.profiles[profile_index]
         return [Dims(evaluate(d, env) for d in info.shape)
                 for env in (profile.minimum(), profile.optimum(), profile.maximum())]
-
-    def __enter__(self) -> ICudaEngine:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 

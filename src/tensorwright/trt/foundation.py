@@ -287,6 +287,14 @@ class IHostMemory(bytes):
     def nbytes(self) -> int:
         return len(self)
 
+    if not hasattr(bytes, "__buffer__"):                  # Python 3.12 and later have it
+
+        def __buffer__(self, flags: int = 0) -> memoryview:
+            return memoryview(self)
+
+    def __del__(self) -> None:
+        """Nothing: memory goes when nothing refers to it."""
+
     def __enter__(self) -> IHostMemory:
         return self
 

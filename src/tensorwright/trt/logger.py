@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+import warnings
 
 from .enums.choice import OrderedChoice
 
@@ -36,6 +37,8 @@ class ILogger:
         raise NotImplementedError(f"{type(self).__name__} does not define log(severity, msg)")
 
     def __enter__(self) -> ILogger:
+        if getattr(self, "_number", 0) >= 8:
+            warnings.warn("`with` on a logger has no effect", DeprecationWarning, stacklevel=2)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -43,7 +46,8 @@ class ILogger:
 
 
 class Logger(ILogger):
-    """Prints `[date-time] [TRT] [W] text` to standard output; messages less severe than min_severity are dropped."""
+    """Prints `[date-time] [TRT] [W] text` to standard output, in generations 5 to 7 `[TensorRT] WARNING: text` to
+    standard error; messages less severe than min_severity are dropped."""
 
     min_severity: _Severity = _Severity.WARNING
 
@@ -52,7 +56,11 @@ class Logger(ILogger):
         self.min_severity = min_severity
 
     def log(self, severity: _Severity, msg: str) -> None:
-        if severity <= self.min_severity:
+        if severity > self.min_severity:
+            return
+        if 0 < getattr(self, "_number", 0) < 8:
+            print(f"[TensorRT] {severity.name}: {msg}", file=sys.stderr, flush=True)
+        else:
             letter = "FEWIV"[int(severity)]
             print(f"[{time.strftime('%m/%d/%Y-%H:%M:%S')}] [TRT] [{letter}] {msg}", flush=True)
 

@@ -16,6 +16,7 @@ from .flow import NetworkFlow
 from .foundation import BATCH, IMPLICIT_BATCH, Dims, Shape, ours
 from .layer import ILayer, Lowering
 from .layers import IConstantLayer
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .nesting import Construct, Nesting
 from .network_layers import NetworkLayers
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPlugins, NetworkDebug, NetworkWeights,
-                         Recorded):
+                         Recorded, Lifetime):
     """Inputs, layers and outputs. Every add_... returns the new layer, or None after logging why it was refused.
 
     With explicit batch every dimension of an input is in its shape, -1 for those that vary; with an implicit batch
@@ -119,12 +120,6 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
 
     def __iter__(self) -> Iterator[ILayer]:
         return (layer._view() for layer in self._layers)
-
-    def __enter__(self) -> INetworkDefinition:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
     # ---- inputs and outputs
 

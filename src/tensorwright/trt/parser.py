@@ -14,6 +14,7 @@ from ..ir.value_inputs import companions
 from .enums import OnnxParserFlag, WeightsRole
 from .layer import ILayer
 from .layers import IIdentityLayer
+from .lifetime import Lifetime
 from .logger import ILogger
 from .network import INetworkDefinition
 from .parser_error import ParserError
@@ -22,7 +23,7 @@ from .tensor import ITensor
 from .weights import Constant, derived
 
 
-class OnnxParser(ModelSupport):
+class OnnxParser(ModelSupport, Lifetime):
     """Fills a network from ONNX. parse and parse_from_file return False after logging what is wrong."""
 
     flags = 1 << int(OnnxParserFlag.NATIVE_INSTANCENORM)
@@ -82,12 +83,6 @@ class OnnxParser(ModelSupport):
         """Output i of the layers that came from the ONNX node of that name; None when there is none."""
         layers = self._layers.get(name, [])
         return layers[-1].get_output(i) if layers else None
-
-    def __enter__(self) -> OnnxParser:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
 
 def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer]]) -> None:

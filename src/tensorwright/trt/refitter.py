@@ -18,11 +18,12 @@ from .calibration import RANGES, ranges_of
 from .engine import ICudaEngine
 from .enums import TensorLocation, WeightsRole
 from .foundation import Weights, ours, theirs
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .recorder import Recorded, Voice
 
 
-class Refitter(Recorded):
+class Refitter(Recorded, Lifetime):
     """Collects weights, and gives them to the engine all at once. Contexts see them in their next execution.
 
     Weights are known by their layer and role, and by name where they have one. Those that are not given stay as they
@@ -199,12 +200,6 @@ class Refitter(Recorded):
             raise InputError(f"weights {w.name or w.layer!r} are not those the engine was built with, and it takes no "
                              "others", try_="build with BuilderFlag.REFIT instead of REFIT_IDENTICAL")
         return array
-
-    def __enter__(self) -> Refitter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
 
 def _pairs(found: Iterable[WeightInfo]) -> tuple[list[str], list[WeightsRole]]:

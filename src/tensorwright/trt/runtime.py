@@ -15,6 +15,7 @@ from .allocators import Allocating
 from .engine import ICudaEngine
 from .enums import DLAWorkspaceAllocationStrategy, TempfileControlFlag
 from .enums.choice import bits, members
+from .lifetime import Lifetime
 from .logger import ILogger, say
 from .plugins.elder import IPluginFactory
 from .plugins.finding import with_factory
@@ -23,7 +24,7 @@ from .recorder import Recorded, Voice
 from .streams import IStreamReader, IStreamReaderV2, received
 
 
-class Runtime(Recorded, Allocating, PluginUser):
+class Runtime(Recorded, Allocating, PluginUser, Lifetime):
     """Makes engines of serialized plans.
 
     temporary_directory   where a plan lies while its engine lives, under no name; None: where the system has such files
@@ -124,9 +125,3 @@ class Runtime(Recorded, Allocating, PluginUser):
         else:
             raise PlanError("tempfile_control_flags allow no file that a plan could be mapped from",
                             try_="allow TempfileControlFlag.ALLOW_TEMPORARY_FILES")
-
-    def __enter__(self) -> Runtime:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass

@@ -13,6 +13,7 @@ from ...errors import ModelError, TensorwrightError, UnsupportedError
 from ..enums import DataType
 from ..factories import PluginParser, written
 from ..foundation import Closed, ours
+from ..lifetime import Lifetime
 from ..network import INetworkDefinition
 from ..tensor import ITensor
 from .layers import LAYERS, PASSED_ON, Place
@@ -36,7 +37,7 @@ class IBlobNameToTensor(Closed):
         return self._tensors.get(name)
 
 
-class CaffeParser(PluginParser):
+class CaffeParser(PluginParser, Lifetime):
     """parse(deploy, model, network, dtype) fills a network and returns an IBlobNameToTensor; None after logging why.
 
     Inputs are float32 with the sizes of the prototxt; in a network of explicit batch the batch is 1, and a script sets
@@ -149,12 +150,6 @@ class CaffeParser(PluginParser):
 
     def __del__(self) -> None:
         """Nothing is held that must be given back."""
-
-    def __enter__(self) -> CaffeParser:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
 
 def _named(layer: Any, name: str, after: int) -> None:

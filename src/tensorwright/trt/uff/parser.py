@@ -11,6 +11,7 @@ from ...errors import ModelError, TensorwrightError, UnsupportedError
 from ..enums import DataType, FieldType, UffInputOrder
 from ..factories import FieldCollection, FieldMap, PluginParser
 from ..foundation import Dims, Shape, ours
+from ..lifetime import Lifetime
 from ..network import INetworkDefinition
 from . import movement as movement
 from .messages import Fields, read
@@ -20,7 +21,7 @@ from .values import Making, Value
 LARGEST = (1 << 31) - 1
 
 
-class UffParser(PluginParser):
+class UffParser(PluginParser, Lifetime):
     """register_input and register_output name what a graph takes and gives; parse fills a network, and marks outputs.
 
     Shapes leave out the batch: in a network of explicit batch it is 1, and a script sets another shape afterwards.
@@ -135,12 +136,6 @@ class UffParser(PluginParser):
 
     def __del__(self) -> None:
         """Nothing is held that must be given back."""
-
-    def __enter__(self) -> UffParser:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
 
 def fields_of(fields: Fields) -> list[FieldMap]:
