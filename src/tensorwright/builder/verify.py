@@ -134,6 +134,15 @@ def rounded_integers(network: Network) -> set[str]:
     return found
 
 
+def unrepeatable(network: Network) -> set[str]:
+    """Values that differ from run to run, or may: random numbers, and all that is computed from them."""
+    found: set[str] = set()
+    for layer in network.layers:
+        if not layer.op.repeatable or any(v in found for v in layer.inputs):
+            found |= {v for v in layer.outputs if v}
+    return found
+
+
 def _is_integer(t: ValueType) -> bool:
     return isinstance(t, TensorType) and not t.dtype.is_float
 

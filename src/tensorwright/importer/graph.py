@@ -11,6 +11,8 @@ from ..errors import ModelError, TensorwrightError, UnsupportedError
 from ..ir import Network, NetworkEditor, TensorType
 from ..ir.refittable import Refittable
 from ..plugins import expansion, overrides, use
+from ..plugins.bodies import check_bodies
+from ..plugins.nodes import how_to_register, plugin_of
 from ..plugins.op import keywords
 from .expand import schema_of, standard_body, with_attributes
 from .finish import finished
@@ -19,7 +21,6 @@ from .inputs import Shapes, input_types
 from .keep import weights_of
 from .layers import LayerWriter
 from .node import Node
-from .plugins import how_to_register, plugin_of
 from .registry import ANY_TYPE, LOWERINGS, SHAPE_RULES
 from .source import ModelSource
 from .unroll import control_flow
@@ -216,7 +217,7 @@ class GraphImporter:
     def plugin(self, proto: onnx.NodeProto, inputs: Sequence[Value | None], opset: int, name: str, frame: Frame,
                ) -> tuple[tuple[Value | None, ...], str] | None:
         """The outputs of a node that a registered plugin computes: its expression's layers, or a host step."""
-        if (found := plugin_of(proto, self.source)) is None:
+        if (found := plugin_of(proto, self.source.array)) is None:
             return None
         definition, given = found
         origin = frame.origin or f"{proto.op_type} {name!r}"
@@ -291,6 +292,7 @@ class GraphImporter:
 
     def host(self, node: Node, frame: Frame, reason: str) -> tuple[tuple[Value | None, ...], str]:
         """The outputs of a host step, or its results where all its inputs are constants."""
+        check_bodies(node.proto, frame.opsets, {(domain, name) for domain, name, _ in self.functions})
         captured = {n: self.value(n, frame, "captured value") for n in captured_names(node.proto)}
         foreign = domains_of(node.proto) - set(STANDARD)
         functions = self.proto.functions if foreign else ()

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, TensorwrightError
 from ..ir import Op, OpaqueType, TensorType, ValueType
 
 if TYPE_CHECKING:                                # the onnx package is slow to import; only host steps need it
     import onnx
     from onnx.reference import ReferenceEvaluator
+    from onnx.reference.op_run import OpRun
 
 
 #: ONNX operators whose results differ from run to run.
 RANDOM = (b"RandomNormal", b"RandomUniform", b"Multinomial", b"Bernoulli", b"Dropout")
+
+
+#: What makes classes for the evaluator of nodes in bodies that it does not know, from a model: `plugins/` adds itself.
+FOREIGN: list[Callable[[onnx.ModelProto], list[type[OpRun]]]] = []
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Host(Op):
         try:
             with np.errstate(all="ignore"):
                 results = session.run(None, feeds)
+        except TensorwrightError as error:        # of a plugin in a body
+            raise error.located(self.node) from None
         except Exception as error:                # whatever the reference implementation raises, it is about the inputs
             raise InputError(f"{self.node}: {type(error).__name__}: {error}") from error
         return tuple(np.asarray(y) if np.isscalar(y) else y for y in results)
@@ -75,7 +82,9 @@ def evaluator(model: bytes) -> ReferenceEvaluator:
     from onnx.reference import ReferenceEvaluator
 
     from .host_control import CORRECTED
-    return ReferenceEvaluator(onnx.load_model_from_string(model), new_ops=CORRECTED)
+    proto = onnx.load_model_from_string(model)
+    ours: list[Any] = [*CORRECTED, *(op for make in FOREIGN for op in make(proto))]
+    return ReferenceEvaluator(proto, new_ops=ours)
 
 
 def host_node(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Iterable[onnx.FunctionProto] = (),

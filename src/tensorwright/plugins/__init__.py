@@ -1,5 +1,6 @@
 """Plugins: operators that users define. See docs/plugins.md."""
 
+from . import bodies as bodies
 from .attributes import REQUIRED, Attribute
 from .decorator import custom_op
 from .definition import Definition, Output, UpTo, like_first

@@ -15,6 +15,8 @@ from ..errors import InputError, ShapeError
 from ..ir import OpaqueType, TensorType, ValueType
 from .attributes import REQUIRED, Attribute, stored
 
+#: What pip takes: a distribution's name, extras, versions. Plans are not to tell people to run anything else.
+PACKAGE = re.compile(r"[A-Za-z0-9][\w.\-]*(?:\[[\w,.\- ]+\])?(?:[<>=!~]=?[\w.*,<>=!~]*)?")
 _NAME = re.compile(r"[\w.\-]+(?:::[\w.\-]+)*")
 
 
@@ -112,6 +114,9 @@ class Definition:
                                  try_="use letters, digits, '_', '.', '-', and '::' after the namespace")
         if not isinstance(self.version, str) or not self.version:
             raise InputError(f"the version of plugin {self.title} is {self.version!r}", try_='a string such as "1"')
+        if self.package and not PACKAGE.fullmatch(self.package):
+            raise InputError(f"{self.package!r} cannot be the package of plugin {self.title}",
+                             try_="what pip install takes: acme-ops")
         if self.compute is None and self.expand is None:
             raise InputError(f"plugin {self.title} has neither compute nor expand")
         for key, a in self.attributes.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..dtypes import DType
 from ..errors import InputError, PlanError, ShapeError, TensorwrightError, TypeMismatch
 from ..ir import Op, OpaqueType, TensorType, ValueType
 from . import registry
-from .attributes import Stored, checked, plain
+from .attributes import Array, Stored, checked, plain
 from .definition import Declared, Definition, Output, UpTo, declared_outputs
 
 
@@ -50,16 +50,21 @@ class Plugin(Op):
     def on_host(self) -> str:
         return f"plugin {self.title}, version {self.version}"
 
+    @cached_property
     def _key(self) -> tuple[Any, ...]:
         """Equal where all functions of the plugin get the same: 0.0 and -0.0, 1 and True are different."""
-        return (self.name, self.version, self.namespace, self.package, repr(self.attributes), self.state, self.count,
-                self.values)
+        attributes = tuple((name, x if isinstance(x, (str, Array)) else repr(x)) for name, x in self.attributes)
+        return (self.name, self.version, self.namespace, self.package, attributes, self.state, self.count, self.values)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Plugin) and self._key() == other._key())
+        return self is other or (isinstance(other, Plugin) and self._key == other._key)
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return self._hash
 
     @property
     def repeatable(self) -> bool:
@@ -97,7 +102,7 @@ class Plugin(Op):
         definition.check_inputs(len(inputs))
         assert definition.compute is not None
         try:
-            results = definition.compute(*inputs, **arguments(definition, self))
+            results = definition.compute(*map(read_only, inputs), **arguments(definition, self))
         except TensorwrightError:
             raise
         except Exception as error:
@@ -200,6 +205,14 @@ class Session:
         except Exception as error:
             raise InputError(f"plugin {op.title} failed: {type(error).__name__}: {error}") from error
         return op.checked(tuple(results) if isinstance(results, (tuple, list)) else (results,), inputs)
+
+
+def read_only(x: Any) -> Any:
+    """An input as plugins get it."""
+    if isinstance(x, np.ndarray) and x.flags.writeable:
+        x = x.view()
+        x.flags.writeable = False
+    return x
 
 
 def type_of(x: Declared) -> ValueType:

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from threading import RLock
 
 from ..errors import InputError, PlanError
-from .definition import Definition
+from .definition import PACKAGE, Definition
 
 #: Modules of ours that register plugins when imported: looked into when a name is not known.
 BUILT_IN: tuple[str, ...] = ("tensorwright.plugins.library",)
@@ -70,7 +70,7 @@ def require(name: str, version: str, namespace: str = "", package: str = "") -> 
         return found[version]
     namespace, name = split(name, namespace)
     what = f"plugin {name!r}, version {version}, namespace {namespace!r}"
-    install = f"install the package {package!r} (pip install {package}), or " if package else ""
+    install = f"install the package {package!r} (pip install {package}), or " if PACKAGE.fullmatch(package) else ""
     if found:
         raise PlanError(f"{what} is needed; registered is version {', '.join(found)}",
                         try_=f"{install}import the module that registers version {version}")

@@ -268,3 +268,33 @@ def test_an_expression_of_standard_operators_agrees_with_onnx_runtime() -> None:
               constants={"r": np.float32(0.5 ** 0.5), "one": np.float32(1), "half": np.float32(0.5)})
     theirs = onnxruntime.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": X})
     np.testing.assert_allclose(y, theirs[0], rtol=1e-4, atol=1e-6)
+
+
+def looped(*body: onnx.NodeProto, **options: Any) -> onnx.ModelProto:
+    """x, changed by the body as often as the sum of x says: a loop that only the data decide."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph([*body, helper.make_node("Identity", ["go"], ["go_on"])], "body",
+                              [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []),
+                               value("s", TensorProto.FLOAT, None)],
+                              [value("go_on", TensorProto.BOOL, []), value("s_next", TensorProto.FLOAT, None)])
+    return model(helper.make_node("ReduceSum", ["x"], ["t"], keepdims=0),
+                 helper.make_node("Cast", ["t"], ["n"], to=TensorProto.INT64),
+                 helper.make_node("Loop", ["n", "", "x"], ["y"], body=graph), **options)
+
+
+def test_plugins_in_the_body_of_a_loop() -> None:
+    swish()
+    plugins.register(Definition("acme::triple", expand=lambda x, k: x * k, attributes={"k": Attribute("float", 3.0)}))
+    x = np.float32([[1.5, 1, 0.9]])
+    m = looped(node("swish", ("s",), ("p",), beta=2.0), node("triple", ("p",), ("s_next",)))
+    engine = tensorwright.build(m, shapes={"N": (1, 1, 2)}, **QUICK)
+    expected = x.astype(np.float64)
+    for _ in range(3):
+        expected = 3 * expected / (1 + np.exp(-2 * expected))
+    np.testing.assert_allclose(engine(x), expected, rtol=1e-5)
+    plugins.unregister(plugins.find("acme::swish"))
+    with pytest.raises(UnsupportedError, match="swish of domain 'acme' is not known"):
+        engine(x)
+    with pytest.raises(UnsupportedError, match="operator swish of domain 'acme', in a body of Loop") as wrong:
+        importer.load(m)
+    assert "custom_op" in str(wrong.value)

@@ -255,6 +255,13 @@ def test_registering_twice_and_wrong_names() -> None:
         plugins.register(Definition("a b", np.negative))
     with pytest.raises(InputError, match="another namespace"):
         Definition("acme::swish", np.negative, namespace="other")
+    for package in ("acme; rm -rf /", "-r acme", "https://acme"):
+        with pytest.raises(InputError, match="package"):
+            Definition("f", np.negative, package=package)
+    assert Definition("f", np.negative, package="acme-ops[cpu]>=1.2").package
+    with pytest.raises(PlanError) as missing:
+        plugins.require("f", "1", "", "acme; rm -rf /")
+    assert "rm" not in str(missing.value)
     with pytest.raises(InputError, match="annotate"):
         tensorwright.custom_op("bad")(lambda x, beta=1.0: x)
     with pytest.raises(InputError, match="'beta' must be a number"):
@@ -288,3 +295,24 @@ def test_the_reference_of_a_network_calls_the_plugin() -> None:
     net = network(swish(), float32(N, 3))
     x = np.ones((4, 3), np.float32)
     np.testing.assert_allclose(next(iter(evaluate(net, {"x0": x}).values())), x / (1 + np.exp(-1)), rtol=1e-6)
+
+
+def test_inputs_cannot_be_changed_by_a_plugin() -> None:
+    def grown(x):
+        x += 1
+        return x
+    op = plugins.use(plugins.register(Definition("grown", grown)), {}, (float32(2),))
+    with pytest.raises(InputError, match="read-only"):
+        op.reference(np.zeros(2, np.float32))
+
+
+def test_results_that_differ_from_run_to_run_are_not_compared() -> None:
+    noise = plugins.register(Definition("noise", lambda x: x + np.random.standard_normal(x.shape), pure=False))
+    e = NetworkEditor("net")
+    x = e.input("x", float32(3))
+    y = str(e.add(plugins.use(noise, {}, (float32(3),)), x, name="noise"))
+    double = Pointwise(Apply("mul", (In(0, DType.float32), Const(2.0, DType.float32)), DType.float32))
+    e.outputs = [str(e.add(double, y)), str(e.add(double, x))]
+    verification = built(e.finish()).plan.verification
+    assert verification["ok"] and verification["checks"] == 1
+    assert any("differs from run to run" in text for text in verification["skipped"])

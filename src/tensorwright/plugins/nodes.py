@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import plugins
 from ..errors import ModelError, UnsupportedError
-from ..plugins import Attribute, Definition
+from . import registry
+from .attributes import Attribute
+from .definition import Definition
 
 if TYPE_CHECKING:
     import onnx
 
-    from .source import ModelSource
+    Array = Callable[[onnx.TensorProto], np.ndarray]
 
 #: Attributes that say which plugin is meant, and are not the plugin's own unless it declares them.
 WHICH = ("plugin_version", "plugin_namespace")
@@ -23,35 +24,36 @@ WHICH = ("plugin_version", "plugin_namespace")
 WRAPPERS = ("attributes", "attrs", "fields")
 
 
-def plugin_of(proto: onnx.NodeProto, source: ModelSource) -> tuple[Definition, dict[str, Any]] | None:
+def plugin_of(proto: onnx.NodeProto, array_of: Array) -> tuple[Definition, dict[str, Any]] | None:
     """The plugin that computes a node, and the attributes it gets; None when none is registered by its name.
 
     The name is the node's operator type; the namespace its attribute plugin_namespace, else its domain, else none; the
     version its attribute plugin_version, else any. The node `Plugin` of older exporters has the name as attribute
     `name` and the plugin's attributes as JSON in `info`.
+    array_of   the content of a tensor attribute
     UnsupportedError when only other versions are registered; ModelError when `info` cannot be read.
     """
     given = {a.name: a for a in proto.attribute}
     name, listed = proto.op_type, None
-    if name == "Plugin" and "name" in given and plugins.find(name, None, proto.domain) is None:
+    if name == "Plugin" and "name" in given and registry.find(name, None, proto.domain) is None:
         name, listed = _text(given["name"]), _info(given.get("info"))
     version = _text(given["plugin_version"]) if "plugin_version" in given else None
     wanted = [_text(given["plugin_namespace"])] if "plugin_namespace" in given else [proto.domain, ""]
     for namespace in wanted:
-        if versions := plugins.versions(name, namespace):
+        if versions := registry.versions(name, namespace):
             break
     else:
         if listed is None:
             return None
         raise UnsupportedError(f"no plugin {name!r} is registered", try_=how_to_register(name, ""))
-    definition = plugins.find(name, version, namespace)
+    definition = registry.find(name, version, namespace)
     if definition is None:
         raise UnsupportedError(f"version {version} of plugin {name!r} is asked for, registered is version "
                                f"{', '.join(versions)}", try_="import the module that registers the other version")
     if listed is not None:
         return definition, listed
     own = {k: a for k, a in given.items() if k not in WHICH or k in definition.attributes}
-    return definition, {k: _value(a, definition.attributes.get(k), source) for k, a in own.items()}
+    return definition, {k: _value(a, definition.attributes.get(k), array_of) for k, a in own.items()}
 
 
 def how_to_register(name: str, domain: str) -> str:
@@ -68,7 +70,7 @@ def _text(a: onnx.AttributeProto) -> str:
     return a.s.decode("utf-8", "replace")
 
 
-def _value(a: onnx.AttributeProto, declared: Attribute | None, source: ModelSource) -> Any:
+def _value(a: onnx.AttributeProto, declared: Attribute | None, array_of: Array) -> Any:
     """An attribute's value; the plugin's own check says whether it is of the right type."""
     import onnx
     kind, T = declared.kind if declared else "", onnx.AttributeProto
@@ -77,7 +79,7 @@ def _value(a: onnx.AttributeProto, declared: Attribute | None, source: ModelSour
     if a.type == T.STRINGS:
         return [s.decode("utf-8", "replace") for s in a.strings]
     if a.type == T.TENSOR:
-        array = source.array(a.t)
+        array = array_of(a.t)
         if kind == "bytes":
             return array.tobytes()
         return array if kind == "array" else array.reshape(-1).tolist() if kind.endswith("s") else array.item() \
