@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,14 @@ class StoredTensors(Mapping[str, np.ndarray]):
         array = np.empty(len(items), object)
         array[:] = items
         return array.reshape(shape)
+
+    def forget(self, name: str) -> None:
+        """Give back the memory of the pages an array lies in; they are read again when they are touched."""
+        _, _, offset, size = self._index[name]
+        if size and hasattr(mmap, "MADV_DONTNEED"):
+            begin = self._section.offset + offset
+            first = begin - begin % mmap.PAGESIZE
+            self._container.memory.madvise(mmap.MADV_DONTNEED, first, begin + size - first)
 
     def verify(self, names: Iterable[str] | None = None) -> None:
         """Check the pieces these arrays lie in (default: all pieces), those not checked yet; on several cores."""

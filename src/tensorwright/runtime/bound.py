@@ -21,6 +21,7 @@ from ..plan.records import Launch, View
 from .executable import Executable
 from .host import HostCall
 from .memory import Arena
+from .streaming import Forget
 
 Patch = tuple[memoryview, int, int]                      # table's pointers, position in them, offset to add
 
@@ -28,7 +29,7 @@ Patch = tuple[memoryview, int, int]                      # table's pointers, pos
 class Bound:
     """Tables and host calls for one set of shapes.
 
-    pieces     Tables and HostCalls in order
+    pieces     Tables and HostCalls in order, and Forgets where weights leave memory
     patches    buffer of the user → where its address goes
     zeros      (offset, bytes) of arena regions that must be zero before the first run
     outputs    per engine output: shape and NumPy type, None for opaque values
@@ -44,7 +45,7 @@ class Bound:
         self.zeros = [(program.offsets[i], self.sizes[i]) for i, b in enumerate(program.buffers) if b.zero]
         self.patches: dict[int, list[Patch]] = {i: [] for i, b in enumerate(program.buffers)
                                                 if b.kind in ("input", "output")}
-        self.pieces: list[Table | HostCall] = []
+        self.pieces: list[Table | HostCall | Forget] = []
         self.layers: list[tuple[str, ...]] = []                           # names of the steps in each piece
         self._check_inputs()
         self._build()
@@ -86,6 +87,7 @@ class Bound:
         calls: list[Call] = []
         names: list[str] = []
         pending: list[tuple[int, int, int, int]] = []                     # (call, argument, buffer, offset)
+        streaming, passing = self.exe.streaming, set[int]()               # buffers that leave after these calls
 
         def close() -> None:
             if not calls:
@@ -98,8 +100,20 @@ class Bound:
             self.layers.append(tuple(names))
             for done in (calls, names, pending):
                 done.clear()  # type: ignore[attr-defined]
+            leave()
+
+        def leave() -> None:
+            if streaming is not None and passing:
+                self.pieces.append(Forget(streaming, passing))
+                self.layers.append(())
+                passing.clear()
 
         for number, step in enumerate(self.exe.program.steps):
+            if streaming is not None:
+                own = streaming.of(step)
+                if streaming.size(passing | own) > streaming.scratch:
+                    close()
+                passing |= own
             if isinstance(step, Launch):
                 addresses: list[int] = []
                 for position, view in enumerate(step.args):
@@ -115,6 +129,9 @@ class Bound:
                 close()
                 self.pieces.append(HostCall(step, self.env, self.place, self.sessions))
                 self.layers.append((step.layer,))
+                if streaming is not None:
+                    passing |= streaming.of(step)
+                    leave()
         close()
 
     def _count(self, dim: Dim, layer: str) -> int:
@@ -148,6 +165,8 @@ class Bound:
         for piece in self.pieces:
             if isinstance(piece, Table):
                 seconds += piece.time().tolist()
+            elif isinstance(piece, Forget):
+                piece.run(user, opaque)
             else:
                 begin = time.perf_counter()
                 piece.run(user, opaque)

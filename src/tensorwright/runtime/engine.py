@@ -19,10 +19,12 @@ from ..plan.inspect import as_json, as_text
 from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan, Profile, TensorInfo
 from ..plan.refit import Hollow
+from ..plan.tensors import StoredTensors
 from .context import Context
 from .executable import Executable
 from .memory import Arena, writable
 from .shapes import bind, refused, text
+from .streaming import Streaming, streamable
 
 
 class Engine:
@@ -97,6 +99,30 @@ class Engine:
         for name, held in self._held.items():
             held[...] = weights[name]
         self.plan = replace(self.plan, weights={**weights, **self._held})
+
+    @property
+    def streamable_bytes(self) -> int:
+        """Bytes of weights that can leave memory after use: those of a plan that is mapped from its file."""
+        weights = self.plan.weights
+        if not isinstance(weights, StoredTensors):
+            return 0
+        return max(streamable(e.program, weights) for e in self._executables)
+
+    def stream_weights(self, budget: int | None) -> int:
+        """Keep at most `budget` bytes of weights in memory (None: all of them), and read the others from the plan's
+        file whenever they are used. Returns how many bytes of those may be in memory at once, beside the budget.
+
+        For an engine whose contexts are yet to be made. PlanError when its plan is not mapped from a file.
+        """
+        weights = self.plan.weights
+        if not isinstance(weights, StoredTensors):
+            raise PlanError("only the weights of a plan that is mapped from its file can leave memory", at=self.name)
+        self._pools = [[] for _ in self._executables]
+        for exe in self._executables:
+            exe.streaming = None if budget is None else Streaming(exe.program, weights, budget)
+            if exe.streaming is not None:
+                exe.streaming.forget()
+        return max((e.streaming.scratch for e in self._executables if e.streaming is not None), default=0)
 
     def __repr__(self) -> str:
         def show(infos: Sequence[TensorInfo]) -> str:

@@ -15,12 +15,13 @@ from ..plan.check import check_program
 from ..plan.records import HostStep, Launch, LayerInfo, Program, TensorInfo
 from ..plan.tensors import StoredTensors
 from .memory import address_of, aligned
+from .streaming import Streaming
 
 _FLOPS, _BANDWIDTH = 1e11, 2e10                     # of layers that were not timed: operations, bytes per second
 
 
 class Executable:
-    """What all contexts of one program share; nothing in it changes after it is made.
+    """What all contexts of one program share; nothing in it changes while there are any.
 
     entries        kernel id → address of each phase's function
     constants      buffer → its array (empty arrays for buffers no step reads)
@@ -58,6 +59,7 @@ class Executable:
                 array = aligned(weights[buffer.name])
                 self.constants[number] = array
                 self.constant_addresses[number] = address_of(array)
+        self.streaming: Streaming | None = None                  # which constants leave memory after use
         self.seconds = [_expected(x) for x in program.layers]
         self.seconds += [0.0] * (len(program.steps) - len(self.seconds))
         named = {b.name: i for i, b in enumerate(program.buffers) if b.kind == "input"}

@@ -34,6 +34,7 @@ from .recorder import Recorded, Voice
 from .serialization import chosen, serialized
 from .streams import IStreamWriter, sent
 from .timing_cache import kept_timings
+from .weight_streaming import STREAMING
 from .weights import REFIT, is_identical, is_refit
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ class Builder(BuilderOptions, Recorded, Allocating, PluginUser, Lifetime):
         """The engine; None, with an error in the log, when the build fails."""
         from .engine import ICudaEngine
         plan = self._build(network, config)
+        if plan is not None and STREAMING in plan.metadata:               # its weights are to be in a file
+            from .runtime import Runtime
+            plan = Runtime(self._logger)._loaded([serialized(plan)])
         return None if plan is None else self._class(ICudaEngine)(plan, self._logger, self._allocator)
 
     def _build(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan | None:
@@ -151,9 +155,12 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
         raise UnsupportedError(f"{config.engine_capability} is not in this version")
     check_devices(config, logger)
     check_portability(config, logger)
-    for flag in (BuilderFlag.WEIGHT_STREAMING, BuilderFlag.SAFETY_SCOPE):
-        if config.get_flag(flag):
-            raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
+    if config.get_flag(BuilderFlag.SAFETY_SCOPE):
+        flag = BuilderFlag.SAFETY_SCOPE
+        raise UnsupportedError(f"{flag} is not in this version", try_=f"config.clear_flag({flag})")
+    if config.get_flag(BuilderFlag.WEIGHT_STREAMING) and is_refit(config):
+        raise UnsupportedError("weights that can be replaced stay in memory: they cannot be streamed in this version",
+                               try_=f"config.clear_flag({BuilderFlag.WEIGHT_STREAMING})")
     for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8, BuilderFlag.INT4,
                  BuilderFlag.FP4):
         if config.get_flag(flag):
@@ -234,6 +241,8 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
     metadata = {**plan.metadata, VERBOSITY: config.profiling_verbosity.name,
                 COMPATIBILITY: config.hardware_compatibility_level.name,
                 **({RANGES: json.dumps(ranges)} if ranges else {}), **({REFIT: "yes"} if is_refit(config) else {})}
+    if config.get_flag(BuilderFlag.WEIGHT_STREAMING):
+        metadata[STREAMING] = "yes"
     plan = replace(plan, metadata=metadata)
     bare = config.get_flag(BuilderFlag.STRIP_PLAN) and weights
     return chosen(plan, {SerializationFlag.EXCLUDE_WEIGHTS}) if bare else plan

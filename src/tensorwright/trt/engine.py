@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from .logger import ILogger, say
 from .recorder import Recorded, Voice
 from .serialization import EngineSerialization
 from .shape_tensors import EngineShapes
+from .weight_streaming import EngineStreaming
 from .weights import REFIT
 
 if TYPE_CHECKING:
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
 VERBOSITY, COMPATIBILITY = "profiling_verbosity", "hardware_compatibility_level"
 
 
-class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization, Recorded, Lifetime):
+class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization, EngineStreaming, Recorded, Lifetime):
     """An engine: immutable, shared by its contexts. Its tensors are its inputs in order, then its outputs."""
 
     def __init__(self, plan: Plan, logger: ILogger, allocator: IGpuAllocator | None = None) -> None:
         """allocator: who gives contexts their working memory; None: the system."""
         self._engine, self._allocator = Engine(plan), allocator
+        self._budget, self._scratch = None, 0
+        self._contexts: weakref.WeakSet[IExecutionContext] = weakref.WeakSet()
         self._debug_names, self._hidden = marked(plan)
         self._plan, self._logger = plan, Voice(logger)
         self._plugins = "plugins" in plan.metadata
@@ -120,8 +124,10 @@ class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization
         from .context import IExecutionContext
         config = runtime_config or strategy
         try:
-            return self._class(IExecutionContext)(
+            made = self._class(IExecutionContext)(
                 self, config if isinstance(config, Strategy) else config.get_execution_context_allocation_strategy())
+            self._contexts.add(made)
+            return made
         except (TensorwrightError, MemoryError) as error:
             self._logger.error(error)
             return None
