@@ -101,11 +101,13 @@ def test_every_value_agrees_and_wrong_results_are_found(tmp_path: Path) -> None:
     weights.raw_data = bytes(len(weights.raw_data))
     onnx.save(model, tmp_path / "zeros.onnx")
     every = ["--trt-outputs", "mark", "all", "--onnx-outputs", "mark", "all"]
-    right, zeros, wrong = outcomes(
+    right, debug, zeros, wrong = outcomes(
         "11", tmp_path, ["run", DIGITS, "--trt", "--onnxrt", *FAST, *every],
+        ["run", DIGITS, "--trt", "--onnxrt", *FAST, "--mark-debug", "relu", "--onnx-outputs", "relu", "logits"],
         ["run", "zeros.onnx", "--onnxrt", "--save-outputs", "zeros.json"],
         ["run", DIGITS, "--trt", *FAST, "--load-outputs", "zeros.json"])
-    assert right[0] == zeros[0] == "0", right[1]
+    assert right[0] == zeros[0] == debug[0] == "0", right[1] + debug[1]
+    assert "PASSED | Output: 'relu'" in debug[1], "a debug tensor"
     assert right[1].count("PASSED | Output:") == len(model.graph.node), "a value for each node"
     assert wrong[0] == "1" and "FAILED | Output: 'logits'" in wrong[1], wrong[1]
 

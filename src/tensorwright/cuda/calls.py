@@ -111,14 +111,15 @@ def copy(to: Any, source: Any, size: int, kind: int = 4) -> None:
     if kind not in range(5):
         raise DriverError(Status.INVALID_VALUE, f"copy of kind {kind}")
     for address, device in ((a, kind in (1, 3)), (b, kind in (2, 3))):
-        if kind != 4 and size and memory.is_device(address) != device:
+        fits = memory.counts_as_device(address) if device else not memory.is_device(address)
+        if kind != 4 and size and not fits:
             raise DriverError(Status.INVALID_VALUE, f"{address:#x} is {'not ' * device}an address of the device")
     memory.copy(a, b, int(size))
 
 
 def fill(to: Any, value: int, size: int, width: int = 1) -> None:
     MACHINE.current()
-    if not memory.is_device(pointer(to)):
+    if not memory.counts_as_device(pointer(to)):
         raise DriverError(Status.INVALID_VALUE, f"{pointer(to):#x} is not an address of the device")
     memory.fill(pointer(to), int(value), int(size), width)
 

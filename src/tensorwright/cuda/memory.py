@@ -7,10 +7,12 @@ allocation is an error with its facts, as on a device, and not a corrupted proce
 from __future__ import annotations
 
 import bisect
+import contextlib
 import ctypes
 import mmap
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .status import DriverError, Status
@@ -115,6 +117,27 @@ SPACE = AddressSpace()
 def is_device(address: int) -> bool:
     """Whether an address is one of the device's, not of the host's."""
     return address >= FIRST
+
+
+#: Host memory that counts as the device's while a callback has it: (first address, size).
+_lent: list[tuple[int, int]] = []
+
+
+@contextlib.contextmanager
+def lent(*places: tuple[int, int]) -> Iterator[None]:
+    """Let scripts copy from and to this memory, (address, bytes), as if it were the device's: what the engine shows to
+    a user's callback, which TensorRT keeps on the device."""
+    _lent.extend(places)
+    try:
+        yield
+    finally:
+        for place in places:
+            _lent.remove(place)
+
+
+def counts_as_device(address: int) -> bool:
+    """Whether a copy may name an address as the device's: one of its own, or one lent."""
+    return is_device(address) or any(start <= address < start + size for start, size in tuple(_lent))
 
 
 def host(address: int, size: int) -> int:

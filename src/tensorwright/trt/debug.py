@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..builder.kept import KEPT
+from ..cuda.memory import lent
 from ..dims import evaluate
 from ..dtypes import DType
 from ..ops import Pointwise
@@ -186,5 +187,6 @@ class ContextDebug(Closed):
     def _tell(self: Any, name: str, value: np.ndarray, stream: int) -> None:
         value = np.ascontiguousarray(value)
         lead = int(self._engine.has_implicit_batch_dimension)
-        guarded(self._listener.process_debug_tensor, address_of(value), self._class(TensorLocation).DEVICE,
-                theirs(DType.of(value)), Dims(value.shape[lead:]), name, stream)
+        with lent((address_of(value), value.nbytes)):
+            guarded(self._listener.process_debug_tensor, address_of(value), self._class(TensorLocation).DEVICE,
+                    theirs(DType.of(value)), Dims(value.shape[lead:]), name, stream)

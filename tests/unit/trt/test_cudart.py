@@ -11,7 +11,7 @@ import pytest
 
 from tensorwright import compat
 from tensorwright.cuda import cudart
-from tensorwright.cuda.memory import SPACE, host
+from tensorwright.cuda.memory import SPACE, host, lent
 from tensorwright.cuda.present import gpu_is_present
 from tensorwright.device import codegen
 from tensorwright.device.elf import LinkError
@@ -105,6 +105,14 @@ def test_memory_is_the_engines_and_checked(lib: ctypes.CDLL) -> None:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     assert lib.cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total)) == 0
     assert (free.value, total.value) == (SPACE.free(), SPACE.total())
+
+
+def test_memory_lent_to_a_callback_counts_as_the_devices(lib: ctypes.CDLL) -> None:
+    shown, mine = ctypes.create_string_buffer(b"abcd", 4), ctypes.create_string_buffer(4)
+    copy = [mine, ctypes.c_void_p(ctypes.addressof(shown) + 1), ctypes.c_size_t(3), 2]
+    with lent((ctypes.addressof(shown), 4)):
+        assert lib.cudaMemcpy(*copy) == 0 and mine.raw == b"bcd\0"
+    assert lib.cudaMemcpy(*copy) == 1, "only while it is lent"
 
 
 def test_page_locked_memory_is_the_hosts(lib: ctypes.CDLL) -> None:

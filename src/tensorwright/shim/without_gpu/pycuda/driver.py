@@ -396,7 +396,7 @@ def memcpy_dtod_async(dest: Any, src: Any, size: int, stream: Stream | None = No
 def _device(pointer: Any, size: int) -> int:
     """The address of device memory. DriverError for host addresses: a copy there is another call's."""
     address = int(pointer)
-    if size and not _memory.is_device(address):
+    if size and not _memory.counts_as_device(address):
         raise DriverError(Status.INVALID_VALUE, f"{address:#x} is not an address of the device")
     return address
 
