@@ -6,12 +6,13 @@ import os
 from dataclasses import replace
 from typing import Any
 
+from ..dtypes import DType
 from ..errors import InputError, TensorwrightError, UnsupportedError
 from ..importer.survey import Fault, survey
-from ..ir import Network, OpaqueType, TensorType
+from ..ir import Network, OpaqueType, TensorType, ValueType
 from ..ir.refittable import is_free, plain
 from ..ir.value_inputs import companions
-from .enums import OnnxParserFlag, WeightsRole
+from .enums import DataType, OnnxParserFlag, WeightsRole
 from .layer import ILayer
 from .layers import IIdentityLayer
 from .lifetime import Lifetime
@@ -88,17 +89,22 @@ class OnnxParser(ModelSupport, Lifetime):
 def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer]]) -> None:
     """Append the layers of a network of ours to a definition, and mark its outputs."""
     tensors: dict[str, ITensor] = {}
+    inputs: dict[str, ITensor] = {}
     known = companions(parsed.inputs)
     for name in (n for n in parsed.inputs if n not in known):
         given = parsed.types[name]
         if any(t.name == name for t in to._inputs):
             raise InputError(f"two inputs are named {name!r}")
-        tensors[name] = to._class(ITensor)(to, name, given=given)
+        narrow = is_narrowed(to, given)
+        inputs[name] = tensors[name] = to._class(ITensor)(
+            to, name, given=TensorType(parsed.tensor(name).shape, DType.int32) if narrow else given)
         to._inputs.append(tensors[name])
         if isinstance(given, TensorType):
             to._parsed_inputs.append((tensors[name], given))
+        if narrow:
+            tensors[name] = converted(to, tensors[name], f"{name}.int64", DataType.INT64)
     for name, (source, _) in known.items():
-        tensor, size = tensors[source], parsed.tensor(name).shape[0]
+        tensor, size = inputs[source], parsed.tensor(name).shape[0]
         tensor._values, tensor._parsed_values = (*(tensor._values or ()), size), source
     constants = {n: Constant(to._class(ITensor)(to, n), plain(a), is_free(a)) for n, a in parsed.constants.items()}
     for record in parsed.layers:
@@ -111,8 +117,8 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
     for record in parsed.layers:
         if record.outputs[0] in constants:
             continue
-        inputs = [None if i is None else tensors[i] for i in record.inputs]
-        layer = to._class(ILayer)(to, inputs, len(record.outputs), record.name)
+        operands = [None if i is None else tensors[i] for i in record.inputs]
+        layer = to._class(ILayer)(to, operands, len(record.outputs), record.name)
         layer._record = record.op
         layer._params["origin"] = record.origin
         layer._params["wanted"] = tuple(bool(o) for o in record.outputs)
@@ -131,9 +137,27 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
         to.name = parsed.name
     to._metadata.update(parsed.metadata)
     for name in parsed.outputs:
+        if is_narrowed(to, parsed.types[name]):
+            tensors[name]._name = f"{name}.int64" if name not in inputs else tensors[name]._name
+            tensors[name] = converted(to, tensors[name], name, DataType.INT32)
         if tensors[name] in to._outputs:                 # a tensor is marked only once
             copy = to._class(IIdentityLayer)(to, [tensors[name]], 1, f"{name}.copy")
             to._layers.append(copy)
             to.mark_output(copy._outputs[0])
         else:
             to.mark_output(tensors[name])
+
+
+def is_narrowed(network: INetworkDefinition, given: ValueType) -> bool:
+    """Whether an input or output of a model is INT32 here though the model says int64: in generations 5 to 8, which
+    have no INT64. What has no shape before it is computed stays as it is."""
+    return 0 < network._number < 10 and isinstance(given, TensorType) and given.dtype == DType.int64
+
+
+def converted(to: INetworkDefinition, tensor: ITensor, name: str, dtype: DataType) -> ITensor:
+    """The tensor in another type, by a layer of its own."""
+    layer = to._class(IIdentityLayer)(to, [tensor], 1, f"{name}.conversion")
+    layer._output_types[0] = dtype
+    layer._outputs[0]._name = name
+    to._layers.append(layer)
+    return layer._outputs[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..dims import Dim, Expr
+from ..dtypes import DType
 from ..ir import OpaqueType, TensorType, ValueType
 from .enums import DataType, TensorFormat, TensorLocation
 from .foundation import Dims, Shape, ours, theirs
@@ -70,6 +71,8 @@ class ITensor(DynamicRange):
     def dtype(self) -> DataType:
         t = self._type()
         dtype = t.dtype if t is not None else None
+        if dtype == DType.int64 and 0 < self._network._number < 10:
+            return DataType.INT32                          # what a parsed model computes in int64 inside
         return DataType.FLOAT if dtype is None else theirs(dtype)
 
     @dtype.setter

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.backend.test
+import onnx.numpy_helper
 import pytest
 from onnx import TensorProto, helper
 
 import tensorwright as trt
 from tensorwright import importer
+from tensorwright.generations import v8, v10
 from tensorwright.ir import Network
 
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
@@ -120,3 +122,33 @@ def test_parameters_of_parsed_layers_are_neither_invented_nor_changed() -> None:
         _ = other.alpha
     with pytest.raises(AttributeError, match="cannot be changed"):
         layer.type = trt.ActivationType.TANH
+
+
+def test_int64_inputs_and_outputs_are_int32_in_generations_without_int64() -> None:
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["rows"]), helper.make_node("Add", ["ids", "ids"], ["twice"]),
+             helper.make_node("Identity", ["ids"], ["same"])]
+    table = np.arange(20, dtype=np.float32).reshape(5, 4)
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 4]),
+         *(helper.make_tensor_value_info(name, TensorProto.INT64, ["n"]) for name in ("twice", "same"))],
+        [onnx.numpy_helper.from_array(table, "table")])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    for api, dtype, array in ((v8, v8.int32, np.int32), (v10, v10.int64, np.int64)):
+        builder = api.Builder(api.Logger())
+        network = builder.create_network(1)
+        assert api.OnnxParser(network, api.Logger()).parse(content)
+        assert network.get_input(0).dtype == dtype and network.get_output(1).dtype == dtype
+        config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+        profile.set_shape("ids", (1,), (3,), (4,))
+        config.add_optimization_profile(profile)
+        config.builder_optimization_level = 0
+        engine = api.Runtime(api.Logger()).deserialize_cuda_engine(builder.build_serialized_network(network, config))
+        assert [engine.get_tensor_name(i) for i in range(4)] == ["ids", "rows", "twice", "same"]
+        assert engine.get_tensor_dtype("ids") == engine.get_tensor_dtype("twice") == dtype
+        context = engine.create_execution_context()
+        ids = np.array([3, 0, 4], array)
+        results = [np.empty((3, 4), np.float32), np.empty(3, array), np.empty(3, array)]
+        assert context.set_input_shape("ids", (3,)) and context.execute_v2([a.ctypes.data for a in (ids, *results)])
+        for got, expected in zip(results, (table[ids], 2 * ids, ids), strict=True):
+            assert np.array_equal(got, expected)
