@@ -11,6 +11,8 @@ from .. import __version__
 from . import bench, build, convert, demo, exec, inspect, onnx, run, shim, verify
 from .console import DEFECT, INTERRUPTED, OK, USAGE, Console, UsageError, exit_code
 
+#: Commands that read no models, or have a flag of that name themselves.
+NO_PLUGINS = ("demo", "exec", "shim")
 COMMANDS = (demo, build, run, bench, inspect, verify, exec, convert, onnx, shim)
 
 EPILOG = """\
@@ -53,6 +55,9 @@ def add_commands(parent: argparse.ArgumentParser, modules: Iterable[ModuleType])
             add_commands(sub, module.COMMANDS)
             continue
         module.add_arguments(sub)
+        if name not in NO_PLUGINS:
+            sub.add_argument("--plugins", action="append", default=[], metavar="FILE.py|MODULE",
+                             help="load plugins from a Python file or module first; may be given several times")
         common = sub.add_argument_group("output")
         common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         common.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
@@ -67,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     console = Console(options.json, options.quiet)
     try:
+        for source in getattr(options, "plugins", ()):
+            from ..plugins import load
+            load(source)
         code: int = options.run(options, console)
         console.finish()
         return code

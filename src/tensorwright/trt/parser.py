@@ -50,7 +50,8 @@ class OnnxParser(ModelSupport, Lifetime):
             if self._network.has_implicit_batch_dimension:
                 raise UnsupportedError("ONNX models are parsed into networks of explicit batch", try_="builder."
                                        "create_network(1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH))")
-            loaded = importer.load(model, base_dir=base, values_are_sizes=True, keep_weights=True)
+            loaded = importer.load(model, base_dir=base, values_are_sizes=True, keep_weights=True,
+                                   plugins_first=self.get_flag(OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE))
             fill(self._network, loaded, self._layers)
         except TensorwrightError as error:
             known = self._network.has_implicit_batch_dimension

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ... import plugins
 from ...errors import BuildError, InputError, ModelError, PlanError, UnsupportedError
 from ...trt import (
     Builder,
@@ -20,6 +21,7 @@ from ...trt import (
     MemoryPoolType,
     NetworkDefinitionCreationFlag,
     OnnxParser,
+    OnnxParserFlag,
     ProfilingVerbosity,
     Runtime,
     TensorFormat,
@@ -47,6 +49,10 @@ POOLS = {"workspace": MemoryPoolType.WORKSPACE, "dlaSRAM": MemoryPoolType.DLA_MA
 
 def plan_bytes(asked: Asked, log: Log) -> bytes:
     """The serialized engine: from --loadEngine, or built and, with --saveEngine, written."""
+    for one in asked.given:
+        if one.flag.name in ("staticPlugins", "dynamicPlugins"):
+            plugins.load(one.value)
+            log.info(f"Plugins loaded from {one.value}")
     if asked["loadEngine"] is not None:
         content = read(asked["loadEngine"], "check the path of --loadEngine")
         log.info(f"Engine loaded from {asked['loadEngine']}: {len(content) / MIB:g} MiB")
@@ -64,7 +70,10 @@ def built(asked: Asked, log: Log) -> bytes:
     network = builder.create_network(typed if asked["stronglyTyped"] else 0)
     log.info("Start parsing network model.")
     begin = time.perf_counter()
-    if not OnnxParser(network, log).parse_from_file(str(asked["onnx"])):
+    parser = OnnxParser(network, log)
+    if asked["enablePluginOverride"]:
+        parser.set_flag(OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE)
+    if not parser.parse_from_file(str(asked["onnx"])):
         raise ModelError("the model could not be parsed: the log above says why", at=str(asked["onnx"]))
     log.info(f"Finished parsing network model. Parse time: {time.perf_counter() - begin:g}")
     config = builder.create_builder_config()

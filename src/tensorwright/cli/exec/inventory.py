@@ -101,7 +101,7 @@ BUILD = (
     later("errorOnTimingCacheMiss", "Build", "leave it out: a miss is timed", value=False),
     later("monitorMemory", "Build", "measure with /usr/bin/time -v", value=False),
     later("decomposableAttentions", "Build", "leave it out: attention is decomposed where that is faster"),
-    later("enablePluginOverride", "Build", "leave it out: there are no plugins in this version", value=False),
+    Flag("enablePluginOverride", "Build", "plugins take the place of standard operators of their name"),
     *(later(name, "Build", "make the tensor an output of the model: wright onnx, or tensorwright.onnx", value=value)
       for name, value in (("markDebug", True), ("markUnfusedTensorsAsDebugTensors", False))),
     later("layerDeviceTypes", "Build", "leave it out: there is one device"),
@@ -117,9 +117,11 @@ BUILD = (
 
 SYSTEM = (
     Flag("device", "System", "number of the device; there is 0 only", whole(0), 0, metavar="N"),
-    *(later(name, "System", "leave it out: compiled plugin libraries cannot be loaded; what NVIDIA's own plugins "
-            "compute, ONNX operators compute", others=others)
-      for name, others in (("staticPlugins", ("plugins",)), ("dynamicPlugins", ()), ("setPluginsToSerialize", ()))),
+    *(Flag(name, "System", "load plugins from a Python file or module; compiled libraries are refused", str,
+           metavar="FILE.py|MODULE", others=others)
+      for name, others in (("staticPlugins", ("plugins",)), ("dynamicPlugins", ()))),
+    later("setPluginsToSerialize", "System", "leave it out: plans name their plugins and never contain code of them; "
+          "give --staticPlugins where the plan is loaded"),
     Flag("ignoreParsedPluginLibs", "System", "plugin libraries that a model names are not loaded", state=SATISFIED),
 )
 

@@ -6,9 +6,7 @@ models and plans find by name; a Definition that came another way is seen here a
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,18 +118,15 @@ class IPluginRegistry(Recorded):
         written for TensorRT's own C++ classes and for CUDA cannot run here."""
         path = Path(plugin_path)
         before = plugins.every()
-        spec = importlib.util.spec_from_file_location(f"tensorwright_plugins_{path.stem}", path)
-        if path.suffix != ".py" or not path.is_file() or spec is None or spec.loader is None:
+        if path.suffix != ".py" or not path.is_file():
             self._failed(f"load_library: {plugin_path!r} is no Python file that is there: compiled plugin libraries "
                          "need TensorRT's own runtime")
             return None
-        module = importlib.util.module_from_spec(spec)
         try:
-            call(spec.loader, "exec_module", module, title=str(path))
-        except InputError as error:
+            module = plugins.load(path)
+        except TensorwrightError as error:
             self._failed(f"load_library: {error.what}")
             return None
-        sys.modules[module.__name__] = module
         _Shared.libraries[id(module)] = [d for d in plugins.every() if d not in before]
         return module
 
