@@ -10,25 +10,9 @@ import numpy as np
 
 from ...errors import UnsupportedError
 from ...ir import TensorType
+from ...ops.sampling import corners, deformed
 from .rules import agree, at_least, default, dims_are, floating, length, library, ranks, whole
 from .suppression import wide
-
-
-def corners(y: np.ndarray, x: np.ndarray, height: int, width: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For places (y, x) of a map: (index of a neighbour in the flat map, its bilinear weight), four times.
-
-    Neighbours outside the map have weight 0, and so have all of a place that is not nearer than one to the map.
-    """
-    near = (y > -1) & (y < height) & (x > -1) & (x < width)
-    y, x = np.where(near, y, 0), np.where(near, x, 0)
-    top, left = np.floor(y), np.floor(x)
-    found = []
-    for row, wy in ((top, top + 1 - y), (top + 1, y - top)):
-        for column, wx in ((left, left + 1 - x), (left + 1, x - left)):
-            inside = near & (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            index = np.where(inside, row * width + column, 0).astype(np.intp)
-            found.append((index, np.where(inside, wy * wx, 0).astype(np.float32)))
-    return found
 
 
 def modulated_deform_conv(x: np.ndarray, offset: np.ndarray, mask: np.ndarray, weight: np.ndarray,
@@ -39,22 +23,10 @@ def modulated_deform_conv(x: np.ndarray, offset: np.ndarray, mask: np.ndarray, w
     → (N, K, P, Q). D is deformable_group. Each tap reads x at its place plus its offset, times its mask. As in the
     original, the first value of stride, padding and dilation is the horizontal one.
     """
-    stride, padding, dilation = stride[::-1], padding[::-1], dilation[::-1]
-    (N, C, H, W), (K, Cg, R, S), (P, Q), D = x.shape, weight.shape, offset.shape[2:], deformable_group
-    shift = wide(offset).reshape(N, D, R * S, 2, P, Q)
-    r, s = (a.reshape(R * S, 1, 1) for a in np.divmod(np.arange(R * S), S))
-    y = (np.arange(P) * stride[0] - padding[0]).reshape(P, 1) + r * dilation[0] + shift[:, :, :, 0]
-    z = (np.arange(Q) * stride[1] - padding[1]) + s * dilation[1] + shift[:, :, :, 1]           # (N, D, R·S, P, Q)
-    factor, flat = wide(mask).reshape(N, D, 1, R * S * P * Q), wide(x).reshape(N, D, C // D, H * W)
-    columns = np.zeros((N, D, C // D, R * S * P * Q), np.float32)
-    for index, share in corners(y, z, H, W):
-        at = np.broadcast_to(index.reshape(N, D, 1, -1), columns.shape)
-        columns += np.take_along_axis(flat, at, 3) * (share.reshape(N, D, 1, -1) * factor)
-    rows = columns.reshape(N, group, Cg * R * S, P * Q)
-    result = np.matmul(wide(weight).reshape(group, K // group, Cg * R * S), rows).reshape(N, K, P, Q)
-    if bias is not None:
-        result += wide(bias).reshape(K, 1, 1)
-    return result.astype(x.dtype)
+    (sw, sh), (left, top), (dw, dh) = stride, padding, dilation
+    added = None if bias is None else wide(bias)
+    return deformed(wide(x), wide(weight), wide(offset), wide(mask), added, strides=(sh, sw), begin=(top, left),
+                    dilations=(dh, dw), group=group, offset_group=deformable_group).astype(x.dtype)
 
 
 def modulated_deform_conv_types(x: TensorType, offset: TensorType, mask: TensorType, weight: TensorType,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...ir import TensorType
-from .regions import bordered, clamped, largest, mean, positions, strict
+from ...ops.sampling import clamped, mean, positions, region, strict
 from .rules import INT, agree, at_least, default, dims_are, floating, length, library, one_of, ranks, whole
 from .suppression import wide
 
@@ -21,21 +21,14 @@ def roi_align(x: np.ndarray, rois: np.ndarray, batch_indices: np.ndarray, *, coo
               mode: int, output_height: int, output_width: int, sampling_ratio: int, spatial_scale: float
               ) -> np.ndarray:
     """x (N, C, H, W), rois (R, 4) of (x1, y1, x2, y2), batch_indices (R,) → (R, C, output_height, output_width)."""
-    maps, regions = wide(x), wide(rois) * np.float32(spatial_scale) - np.float32(0.5 * coordinate_transformation_mode)
-    size = regions[:, 2:] - regions[:, :2]
+    boxes = wide(rois) * np.float32(spatial_scale) - np.float32(0.5 * coordinate_transformation_mode)
     if not coordinate_transformation_mode:
-        size = np.maximum(size, 1)
-    result = np.zeros((len(rois), x.shape[1], output_height, output_width), x.dtype)
-    gather = mean if mode == 1 else largest
+        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+    maps, cells = wide(x), (output_height, output_width)
+    result = np.zeros((len(rois), x.shape[1], *cells), x.dtype)
     for r, image in enumerate(batch_indices):
-        axes = []
-        for axis, cells, extent in ((1, output_height, x.shape[2]), (0, output_width, x.shape[3])):
-            step = size[r, axis] / np.float32(cells)
-            per = sampling_ratio if sampling_ratio > 0 else ceil(step)
-            if per > 0:
-                axes.append(bordered(positions(regions[r, axis], step, cells, per, 0.5), extent, per))
-        if len(axes) == 2:                      # a region turned inside out has no samples
-            result[r] = gather(maps[image], *axes)
+        if (found := region(maps[image], boxes[r, [1, 0, 3, 2]], cells, sampling_ratio, mode == 0)) is not None:
+            result[r] = found
     return result
 
 
