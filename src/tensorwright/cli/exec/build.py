@@ -79,6 +79,7 @@ def built(asked: Asked, log: Log) -> bytes:
     config = builder.create_builder_config()
     set_options(asked, config, log)
     set_types(asked, network, log)
+    mark_debug(asked, network)
     inputs = [network.get_input(i) for i in range(network.num_inputs)]
     values = {t.name for t in inputs if t is not None and t.is_shape_tensor}
     for profile in profiles(asked, network, log):
@@ -123,7 +124,9 @@ def set_options(asked: Asked, config: IBuilderConfig, log: Log) -> None:
             raise UsageError("--calib gives ranges for 8-bit integers: it needs --int8, and no --stronglyTyped")
         config.int8_calibrator = CachedRanges(asked["calib"])
     for name, flag in (("noBuilderCache", BuilderFlag.DISABLE_TIMING_CACHE),
-                       ("directIO", BuilderFlag.DIRECT_IO), ("allowGPUFallback", BuilderFlag.GPU_FALLBACK)):
+                       ("directIO", BuilderFlag.DIRECT_IO), ("allowGPUFallback", BuilderFlag.GPU_FALLBACK),
+                       ("errorOnTimingCacheMiss", BuilderFlag.ERROR_ON_TIMING_CACHE_MISS),
+                       ("monitorMemory", BuilderFlag.MONITOR_MEMORY)):
         if asked[name]:
             config.set_flag(flag)
     if asked["precisionConstraints"] != "none":
@@ -139,6 +142,10 @@ def set_options(asked: Asked, config: IBuilderConfig, log: Log) -> None:
         log.info("--sparsity=enable: a permission that is not made use of")
     if asked["builderOptimizationLevel"] >= 0:
         config.builder_optimization_level = asked["builderOptimizationLevel"]
+    if asked["maxTactics"] is not None:
+        config.max_num_tactics = asked["maxTactics"]
+    config.avg_timing_iterations, config.min_timing_iterations = asked["avgTiming"], asked["minTiming"]
+    config.build_route = asked["setBuildRoute"] or ""
     config.profiling_verbosity = VERBOSITY[asked["profilingVerbosity"]]
     limits = dict(asked["memPoolSize"] or {})
     if asked["workspace"] is not None:
@@ -170,6 +177,16 @@ def set_types(asked: Asked, network: INetworkDefinition, log: Log) -> None:
         log.warning("--layerPrecisions means nothing without --precisionConstraints=prefer or obey")
     elif asked["layerPrecisions"] and asked["precisionConstraints"] == "prefer":
         log.info("--layerPrecisions: wishes that are not made use of; --precisionConstraints=obey makes them binding")
+
+
+def mark_debug(asked: Asked, network: INetworkDefinition) -> None:
+    """InputError for a tensor that no layer makes."""
+    made = {t.name: t for layer in network for k in range(layer.num_outputs) if (t := layer.get_output(k)) is not None}
+    for name in asked["markDebug"] or ():
+        if name not in made or not network.mark_debug(made[name]):
+            raise InputError(f"--markDebug: no layer makes {name!r}", tensors=", ".join(made)[:300])
+    if asked["markUnfusedTensorsAsDebugTensors"]:
+        network.mark_unfused_tensors_as_debug_tensors()
 
 
 def set_formats(flag: str, given: list[tuple[str, tuple[str, ...]]] | None, tensors: list[ITensor]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BuildError, InputError, TensorwrightError, UnsupportedError
+from ...runtime.memory import Arena
 from ...trt import (
     Dims,
     ExecutionContextAllocationStrategy,
@@ -102,6 +103,11 @@ def loaded(name: str, file: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     return np.frombuffer(content, dtype).reshape(shape).copy()
 
 
+STRATEGIES = {"static": ExecutionContextAllocationStrategy.STATIC,
+              "profile": ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE,
+              "runtime": ExecutionContextAllocationStrategy.USER_MANAGED}
+
+
 class Growing(IOutputAllocator):
     """Memory for an output whose size the data decide."""
 
@@ -127,10 +133,7 @@ class Stream:
     """A context with its own memory for outputs; inputs are shared. query() runs it once."""
 
     def __init__(self, engine: ICudaEngine, inputs: Mapping[str, np.ndarray], profile: int, strategy: str) -> None:
-        if strategy == "runtime":
-            raise UnsupportedError("--allocationStrategy=runtime: contexts own their memory", try_="leave it out")
-        kind = ExecutionContextAllocationStrategy
-        context = engine.create_execution_context(kind.STATIC if strategy == "static" else kind.ON_PROFILE_CHANGE)
+        context = engine.create_execution_context(STRATEGIES[strategy])
         if context is None:
             raise BuildError("no execution context could be made: the log above says why")
         self.context: IExecutionContext = context
@@ -150,6 +153,11 @@ class Stream:
             else:
                 self._outputs[name] = array = np.empty(tuple(shape), dtype_of(engine, name))
                 context.set_tensor_address(name, array.ctypes.data)
+
+        if strategy == "runtime":
+            need = context.update_device_memory_size_for_shapes()
+            self._arena = Arena(need)                     # page-aligned
+            context.set_device_memory(self._arena.address, need)
 
     def query(self) -> None:
         if not self.context.execute_async_v3(0):

@@ -5,7 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from .flags import Flag, State
-from .syntax import files, formats, layer_types, number, one_of, percentiles, pools, shapes, size, whole
+from .syntax import (
+    debug_forms,
+    files,
+    formats,
+    layer_types,
+    names,
+    number,
+    one_of,
+    percentiles,
+    pools,
+    shapes,
+    size,
+    whole,
+)
 
 PERMISSION, SATISFIED, SILENT, UNSUPPORTED = State.PERMISSION, State.SATISFIED, State.SILENT, State.UNSUPPORTED
 
@@ -54,8 +67,8 @@ BUILD = (
     Flag("useRuntime", "Build", "full; lean and dispatch are not supported", one_of("full", "lean", "dispatch"), "full",
          metavar="full|lean|dispatch"),
     Flag("tempdir", "Build", "folder for temporary files while an engine is loaded", Path, metavar="DIR"),
-    Flag("memPoolSize", "Build", "workspace:SIZE,... in MiB, or with B, K, M or G; exceeding the workspace is logged; "
-         "other pools belong to GPUs", pools, metavar="POOLS"),
+    Flag("memPoolSize", "Build", "workspace:SIZE,... in MiB, or with B, K, M or G; the workspace bounds a kernel's "
+         "scratch memory; other pools belong to GPUs", pools, metavar="POOLS"),
     Flag("workspace", "Build", "size of the workspace in MiB: see --memPoolSize", size, metavar="MIB"),
     Flag("timingCacheFile", "Build", "read timings of kernels there, and add those made", Path, metavar="FILE"),
     Flag("builderOptimizationLevel", "Build", "0 no timing, 1 and 2 at most 5 and 20 seconds of it, 3 to 5 all",
@@ -66,10 +79,24 @@ BUILD = (
     Flag("noBuilderCache", "Build", "neither use nor keep timings"),
     Flag("noCompilationCache", "Build", "compiled kernels are not kept", state=SATISFIED),
     Flag("asyncFileReader", "Build", "the engine's file is read in another way", state=PERMISSION),
-    Flag("avgTiming", "Build", "timings to average; the tuner decides that itself", whole(1), metavar="N",
-         state=PERMISSION),
-    Flag("minTiming", "Build", "timings at least; the tuner decides that itself", whole(1), metavar="N",
-         state=PERMISSION),
+    Flag("avgTiming", "Build", "launches to time a kernel by, at least", whole(1), 1, metavar="N"),
+    Flag("minTiming", "Build", "the same", whole(1), 1, metavar="N"),
+    Flag("maxTactics", "Build", "kernels to time for one layer, at most; the most promising ones", whole(1),
+         metavar="N"),
+    Flag("errorOnTimingCacheMiss", "Build", "fail when a kernel's time is not in the timing cache"),
+    Flag("monitorMemory", "Build", "say after each phase of the build how much memory the process took"),
+    Flag("setBuildRoute", "Build", "-knob=N ... steers the build; --helpBuildRoute lists the knobs", str,
+         metavar="ROUTE"),
+    Flag("helpBuildRoute", "Build", "print the knobs of --setBuildRoute as JSON, and stop"),
+    Flag("markDebug", "Build", "NAME,... of tensors that --saveDebugTensors may write", names, metavar="NAMES"),
+    Flag("markUnfusedTensorsAsDebugTensors", "Build", "so may all tensors that fusions leave"),
+    Flag("hardwareCompatibilityLevel", "Build", "on other machines a plan's kernels are compiled again, whatever this "
+         "says", one_of("none", "ampere+", "sameComputeCapability"), metavar="LEVEL", state=SATISFIED),
+    Flag("runtimePlatform", "Build", "likewise", one_of("SameAsBuild", "WindowsAMD64"), metavar="PLATFORM",
+         state=SATISFIED),
+    Flag("versionCompatible", "Build", "a plan of another version is compiled again when it is loaded",
+         state=SATISFIED, others=("vc",)),
+    Flag("excludeLeanRuntime", "Build", "there is no runtime in a plan", state=SATISFIED),
     Flag("heuristic", "Build", "tactics may be guessed", state=PERMISSION),
     Flag("tacticSources", "Build", "libraries that may be used; kernels for a CPU come from none", str,
          metavar="SOURCES", state=PERMISSION),
@@ -88,22 +115,13 @@ BUILD = (
     later("maxBatch", "Build", "give --maxShapes: an ONNX model has its batch in its shapes"),
     *(later(name, "Build", "leave it out: ranges are those that --calib gives, no batches are run")
       for name in ("calibProfile", "minShapesCalib", "optShapesCalib", "maxShapesCalib")),
-    *(later(name, "Build", "leave it out: a plan of another version is built again when it is loaded", value=False,
-            others=others) for name, others in (("versionCompatible", ("vc",)), ("excludeLeanRuntime", ()))),
     later("leanDLLPath", "Build", "leave it out: there is one runtime"),
-    later("hardwareCompatibilityLevel", "Build", "leave it out: on another machine a plan is tuned again"),
-    later("runtimePlatform", "Build", "build on the machine that will run the engine"),
     later("tempfileControls", "Build", "leave it out, and say with --tempdir where temporary files may lie"),
-    later("maxTactics", "Build", "use --builderOptimizationLevel"),
     *(later(name, "Build", "leave it out: engines cannot be refitted in this version", value=False, others=others)
       for name, others in (("refit", ()), ("stripWeights", ("weightless",)), ("stripAllWeights", ()),
                            ("allowWeightStreaming", ()), ("refitFromOnnx", ()))),
-    later("errorOnTimingCacheMiss", "Build", "leave it out: a miss is timed", value=False),
-    later("monitorMemory", "Build", "measure with /usr/bin/time -v", value=False),
     later("decomposableAttentions", "Build", "leave it out: attention is decomposed where that is faster"),
     Flag("enablePluginOverride", "Build", "plugins take the place of standard operators of their name"),
-    *(later(name, "Build", "make the tensor an output of the model: wright onnx, or tensorwright.onnx", value=value)
-      for name, value in (("markDebug", True), ("markUnfusedTensorsAsDebugTensors", False))),
     later("layerDeviceTypes", "Build", "leave it out: there is one device"),
     *(later(name, "Build", "leave it out: this machine has no DLA", value=value) for name, value in (
         ("useDLACore", True), ("buildDLAStandalone", False), ("uint8AsymmetricQuantizationDLA", False),
@@ -151,25 +169,38 @@ INFERENCE = (
     Flag("exposeDMA", "Inference", "transfers and queries take turns: there are no transfers", state=SATISFIED),
     Flag("useManagedMemory", "Inference", "one memory for both sides", state=SATISFIED),
     Flag("useProfile", "Inference", "the profile to run in", whole(0), 0, metavar="N"),
-    Flag("allocationStrategy", "Inference", "static or profile; runtime is not supported",
+    Flag("saveDebugTensors", "Inference", "NAME:FILE,... write the raw elements of debug tensors", files,
+         metavar="FILES"),
+    Flag("saveAllDebugTensors", "Inference", "write all debug tensors as NAME.npy, NAME.txt or NAME.raw into the "
+         "current folder; summary prints their range", debug_forms, metavar="summary|numpy|string|raw,..."),
+    Flag("allocationStrategy", "Inference", "working memory for all profiles, for the one used, or as much as the "
+         "shapes need",
          one_of("static", "profile", "runtime"), "static", metavar="static|profile|runtime"),
     Flag("persistentCacheRatio", "Inference", "share of the L2 cache to keep", number(0), metavar="R",
          state=PERMISSION),
     Flag("timeDeserialize", "Inference", "time the loading of the engine, and stop"),
     later("timeRefit", "Inference", "leave it out: engines cannot be refitted in this version", value=False),
     later("weightStreamingBudget", "Inference", "leave it out: weights stay in memory"),
-    *(later(name, "Inference", "make the tensor an output of the model: wright onnx, or tensorwright.onnx")
-      for name in ("saveDebugTensors", "saveAllDebugTensors")),
 )
 
-ACCURACY = tuple(later(name, "Accuracy", "compare with wright verify, or in Python what --exportOutput wrote")
-                 for name in ("loadRefOutputs", "refPair", "accuracyAlgorithm", "atol", "rtol", "accuracyThreshold"))
+ACCURACY = (
+    Flag("loadRefOutputs", "Accuracy", "NAME:FILE,... raw little-endian elements that outputs must have", files,
+         metavar="FILES"),
+    Flag("refPair", "Accuracy", "the --loadInputs and --loadRefOutputs that follow belong together, as pair N",
+         whole(0), metavar="N"),
+    Flag("accuracyAlgorithm", "Accuracy", "l0 share of elements out of tolerance; l1, l2, lInf mean, root mean square "
+         "and largest difference; cos 1 - cosine", one_of("l0", "l1", "l2", "lInf", "cos"), "l0",
+         metavar="l0|l1|l2|lInf|cos"),
+    Flag("atol", "Accuracy", "absolute tolerance of l0", number(0), 1e-5, metavar="X"),
+    Flag("rtol", "Accuracy", "relative tolerance of l0", number(0), 1e-5, metavar="X"),
+    Flag("accuracyThreshold", "Accuracy", "largest value that passes; default 0 for l0, else 1e-5", number(0),
+         metavar="X"),
+)
 
 TUNING = tuple(later(name, "Tuning", "use --builderOptimizationLevel and --timingCacheFile", value=value)
                for name, value in (("tuneBuildRoutes", True), ("tuneBuildRouteFile", True), ("tuningSearch", True),
                                    ("tuningCacheFile", True), ("tuningResultFile", True), ("tuningTimeOut", True),
-                                   ("continue", False), ("dryRun", False), ("saveAllEngines", True),
-                                   ("helpBuildRoute", False), ("setBuildRoute", True)))
+                                   ("continue", False), ("dryRun", False), ("saveAllEngines", True)))
 
 REPORTING = (
     Flag("verbose", "Reporting", "say more, and what the figures mean", others=("-v",)),

@@ -12,12 +12,14 @@ from pathlib import Path
 from ... import __version__
 from ...device.cpu import describe
 from ...errors import TensorwrightError, UnsupportedError
-from ...trt import ICudaEngine, IExecutionContext, LayerInformationFormat, TensorIOMode
+from ...trt import Builder, ICudaEngine, IExecutionContext, LayerInformationFormat, TensorIOMode
 from ..console import FAILED, OK, Console, UsageError
 from ..values import folder_for
 from . import files, report
+from .accuracy import check_accuracy
 from .build import engine_of, plan_bytes, time_loading, version_of
 from .data import Stream, inputs_of, shapes_of, tensors
+from .debugging import save_debug_tensors
 from .flags import Asked, Given, State
 from .inventory import FLAGS
 from .log import Log
@@ -61,6 +63,8 @@ def check(asked: Asked) -> None:
     for one in asked.given:
         if one.flag.state is State.UNSUPPORTED:
             raise UnsupportedError(f"{one.spelling} is not supported", try_=one.flag.note)
+    if asked["helpBuildRoute"]:
+        return
     if (asked["onnx"] is None) == (asked["loadEngine"] is None):
         raise UsageError("give a model with --onnx=FILE, or an engine with --loadEngine=FILE, and not both")
     if asked["loadEngine"] is not None:
@@ -79,7 +83,7 @@ def check(asked: Asked) -> None:
             folder_for(Path(asked[name]).absolute().parent, f"give another place with --{name}")
     if asked["skipInference"] or asked["timeDeserialize"]:
         for name in ("exportTimes", "exportProfile", "exportOutput", "dumpProfile", "dumpOutput",
-                     "dumpRawBindingsToFile"):
+                     "dumpRawBindingsToFile", "saveDebugTensors", "saveAllDebugTensors", "loadRefOutputs"):
             if asked[name]:
                 raise UsageError(f"--{name} needs the inference that --skipInference or --timeDeserialize leaves out")
 
@@ -116,6 +120,9 @@ def announce(asked: Asked, log: Log) -> None:
 
 
 def execute(asked: Asked, log: Log, console: Console) -> None:
+    if asked["helpBuildRoute"]:
+        console.say(Builder(log).create_builder_config().all_build_routes)
+        return
     if asked["getPlanVersionOnly"]:
         version = version_of(asked["loadEngine"])
         log.info(f"Plan was created with: {version}")
@@ -147,6 +154,8 @@ def infer(engine: ICudaEngine, asked: Asked, log: Log, console: Console) -> None
     streams[0].query()                                   # the shapes of outputs that the data decide
     for name, array in streams[0].outputs().items():
         log.info(f"Output binding for {name} with dimensions {shown(array.shape)} is created.")
+    save_debug_tensors(streams[0], asked, log)
+    check_accuracy(engine, streams[0], inputs, asked, log)
     log.info("Starting inference")
     pace = Pace(asked["iterations"], asked["duration"], asked["warmUp"] / 1e3, asked["sleepTime"] / 1e3,
                 asked["idleTime"] / 1e3)

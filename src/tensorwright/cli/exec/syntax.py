@@ -138,3 +138,16 @@ def one_of(*allowed: str) -> Callable[[str], str]:
             raise UsageError(f"expected {', '.join(allowed[:-1])} or {allowed[-1]}")
         return text
     return read
+
+
+def names(text: str) -> tuple[str, ...]:
+    """NAME,NAME,..."""
+    found = tuple(part for part in text.split(",") if part)
+    if not found:
+        raise UsageError("no name is given")
+    return found
+
+
+def debug_forms(text: str) -> tuple[str, ...]:
+    """Forms of debug tensors, separated by commas."""
+    return tuple(map(one_of("summary", "numpy", "string", "raw"), text.split(",")))
