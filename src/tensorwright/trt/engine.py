@@ -220,4 +220,3 @@ class ICudaEngine(EngineBindings, EngineFacts, EngineShapes, EngineSerialization
         profile = self._engine.profiles[profile_index]
         return [Dims(evaluate(d, env) for d in info.shape)
                 for env in (profile.minimum(), profile.optimum(), profile.maximum())]
-

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..importer.survey import Fault, Survey, survey
-from .enums import BuilderFlag, OnnxParserFlag, WeightsRole
+from .enums import OnnxParserFlag
 from .parser_error import ParserErrors
 
 if TYPE_CHECKING:
@@ -80,15 +80,6 @@ class ModelSupport(ParserErrors):
         """The configuration that the network will be built with. Kept; what can be parsed does not depend on it."""
         self._config = builder_config
         return True
-
-    def get_refit_map(self: Any) -> tuple[list[str], list[str], list[WeightsRole]]:
-        """(layers, names of weights in the model, roles) of what a Refitter may replace in an engine of this network
-        that is built for refit."""
-        config = self._network._builder.create_builder_config()
-        config.set_flag(BuilderFlag.REFIT)
-        found = [w for w in self._network._finish_for(config)[1] if w.name]
-        role = self._class(WeightsRole)
-        return [w.layer for w in found], [w.name for w in found], [role[w.role] for w in found]
 
     def get_used_vc_plugin_libraries(self) -> list[str]:
         """Empty: no plugin library that a version-compatible plan would have to carry is used by the parser."""

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import tensorwright as trt
-from tensorwright.generations import v7, v8, v10, v11
+from tensorwright.generations import v8, v10, v11
 
 from .tiny import Log, quick
 
@@ -127,17 +127,6 @@ def test_a_model_in_pieces(tmp_path: Path) -> None:
     x, y = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
     assert engine.create_execution_context().execute_v2([x.ctypes.data, y.ctypes.data])
     np.testing.assert_array_equal(y, [[2, 3, 4]] * 2)
-
-
-def test_weights_are_named_for_refit() -> None:
-    weight = onnx.numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float32), "w")
-    proto = onnx.ModelProto.FromString(model("g (float[1, 3, 5, 5] x, float[4, 3, 1, 1] w) => (float[1, 4, 5, 5] y) "
-                                             "{ [stem] y = Conv(x, w) }"))
-    proto.graph.initializer.append(weight)
-    log = Log()
-    p = v7.OnnxParser(v7.Builder(log).create_network(1), log)
-    assert p.parse(proto.SerializeToString()), log.errors()
-    assert p.get_refit_map() == (["stem"], ["w"], [v7.WeightsRole.KERNEL])
 
 
 def test_what_older_generations_have() -> None:
