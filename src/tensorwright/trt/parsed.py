@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..ir import Op
-from ..ops import Concat, Convolution, ConvTranspose, Gather, MatMul, Pointwise, Pool, Reduce, Softmax
+from ..ops import (
+    Concat,
+    Convolution,
+    ConvTranspose,
+    Gather,
+    MatMul,
+    Normalize,
+    Pointwise,
+    Pool,
+    Reduce,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+)
 from ..ops.expr import Apply, Const, Expr, In, operands
 from .enums import (
     ActivationType,
@@ -20,9 +34,10 @@ from .enums import (
     PaddingMode,
     PoolingType,
     ReduceOperation,
+    SampleMode,
     UnaryOperation,
 )
-from .foundation import Dims
+from .foundation import Dims, Permutation
 
 if TYPE_CHECKING:
     from .layer import ILayer
@@ -43,6 +58,11 @@ def constant(index: int) -> Reader:
     return read
 
 
+def known(sizes: Sequence[Any]) -> Dims:
+    """Sizes as the API has them: -1 where only run time knows."""
+    return Dims(d if isinstance(d, int) else -1 for d in sizes)
+
+
 def window(op: Any, layer: ILayer) -> tuple[int, ...]:
     """(output maps, *window) of a convolution, from the shape of its filter."""
     assert layer._inputs[1] is not None
@@ -59,6 +79,8 @@ _FILTER: dict[str, Reader] = {
     "kernel": constant(1), "bias": constant(2), "num_output_maps": lambda op, layer: window(op, layer)[0],
     "kernel_size_nd": lambda op, layer: Dims(window(op, layer)[1:]),
     "padding_mode": lambda op, _: PaddingMode.EXPLICIT_ROUND_DOWN}
+_SHUFFLE: dict[str, Reader] = {"first_transpose": lambda op, _: Permutation(),
+                               "second_transpose": lambda op, _: Permutation()}
 _REDUCTIONS = {"sum": ReduceOperation.SUM, "prod": ReduceOperation.PROD, "max": ReduceOperation.MAX,
                "min": ReduceOperation.MIN, "mean": ReduceOperation.AVG}
 _BINARY = {"add": ElementWiseOperation.SUM, "mul": ElementWiseOperation.PROD, "max": ElementWiseOperation.MAX,
@@ -78,6 +100,13 @@ READERS: dict[type, dict[str, Reader]] = {
     Reduce: {"op": lambda op, _: _REDUCTIONS[op.kind], "axes": lambda op, _: sum(1 << a for a in op.axes),
              "keep_dims": lambda op, _: op.keepdims},
     Concat: {"axis": lambda op, _: op.axis},
+    Reshape: {**_SHUFFLE, "reshape_dims": lambda op, _: known(op.shape), "zero_is_placeholder": lambda op, _: False},
+    Transpose: {**_SHUFFLE, "first_transpose": lambda op, _: Permutation(op.perm),
+                "reshape_dims": lambda op, _: Dims([0] * len(op.perm)), "zero_is_placeholder": lambda op, _: True},
+    Slice: {"start": lambda op, _: known(op.starts), "shape": lambda op, _: known(op.sizes),
+            "stride": lambda op, _: known(op.steps), "mode": lambda op, _: SampleMode.STRICT_BOUNDS},
+    Normalize: {"axes": lambda op, _: sum(1 << a for a in op.axes), "epsilon": lambda op, _: op.epsilon,
+                "num_groups": lambda op, _: 1},
     MatMul: {"op0": lambda op, _: MatrixOperation.NONE, "op1": lambda op, _: MatrixOperation.NONE},
     Gather: {"axis": lambda op, _: op.axis, "mode": lambda op, _: GatherMode.DEFAULT,
              "num_elementwise_dims": lambda op, _: 0},

@@ -152,3 +152,26 @@ def test_int64_inputs_and_outputs_are_int32_in_generations_without_int64() -> No
         assert context.set_input_shape("ids", (3,)) and context.execute_v2([a.ctypes.data for a in (ids, *results)])
         for got, expected in zip(results, (table[ids], 2 * ids, ids), strict=True):
             assert np.array_equal(got, expected)
+
+
+def test_shuffles_slices_and_normalizations_say_what_they_do() -> None:
+    sizes = onnx.numpy_helper.from_array
+    nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+             helper.make_node("Reshape", ["t", "to"], ["r"]),
+             helper.make_node("Slice", ["r", "starts", "ends", "axes", "steps"], ["s"]),
+             helper.make_node("LayerNormalization", ["s", "w"], ["y"], axis=-1, epsilon=0.25)]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [sizes(np.array([6, -1, 2]), "to"), sizes(np.array([1]), "starts"), sizes(np.array([6]), "ends"),
+         sizes(np.array([0]), "axes"), sizes(np.array([2]), "steps"), sizes(np.ones(2, np.float32), "w")])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    network = parsed(content)
+    transpose, reshape, cut, norm = (recast(network[i], kind) for i, kind in enumerate(
+        (trt.IShuffleLayer, trt.IShuffleLayer, trt.ISliceLayer, trt.INormalizationLayer)))
+    assert tuple(transpose.first_transpose)[:3] == (1, 0, 2) and tuple(transpose.reshape_dims) == (0, 0, 0)
+    assert transpose.zero_is_placeholder and tuple(transpose.second_transpose)[:3] == (0, 1, 2)
+    assert tuple(reshape.reshape_dims) == (6, -1, 2) and not reshape.zero_is_placeholder
+    assert (tuple(cut.start), tuple(cut.shape), tuple(cut.stride)) == ((1, 0, 0), (3, -1, 2), (2, 1, 1))
+    assert cut.mode == trt.SampleMode.STRICT_BOUNDS
+    assert (norm.axes, norm.epsilon, norm.num_groups) == (1 << 2, 0.25, 1)
