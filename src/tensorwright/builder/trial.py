@@ -212,7 +212,7 @@ class Trial:
         size = sum(-(-a.nbytes // _ALIGN) * _ALIGN for a in packed.values())
         region = self.memory.weights(size)
         is_cold = size > self.cpu.l2 * COLD_SHARE
-        copies = max(1, min(24, len(region) // size)) if is_cold else 2 * PLACES
+        copies = max(1, min(128, len(region) // size)) if is_cold else 2 * PLACES
         found = []
         for k in range(copies):
             at, here = address_of(region) + (k * size if is_cold else 0), {}
