@@ -90,7 +90,7 @@ def test_the_plan_keeps_the_layers(eager: None) -> None:
 @pytest.mark.parametrize("slow", [False, True])
 def test_timing_decides_whether_a_chain_stays(eager: None, monkeypatch: pytest.MonkeyPatch, slow: bool) -> None:
     """A chain that measures slower than its stages is built as layers, and so it is when the choices are replayed."""
-    def race(runners, threads, end):  # type: ignore[no-untyped-def]
+    def race(runners, threads, end, least):  # type: ignore[no-untyped-def]
         for runner in runners:
             assert (runner.sample(threads, 2) > 0).all()
         return [3.0 if isinstance(runner, InTurn) else 9.0 if slow else 0.1 for runner in runners]
