@@ -216,7 +216,7 @@ def test_json(report: str, folder: Path) -> None:
     answer = json.loads(out)
     assert answer["passed"] and answer["queries"] >= 3
     assert list(answer["latency_ms"]["percentiles"]) == ["90", "95", "99"]
-    out, _ = execute(f"--loadEngine={folder}/digits.plan", "--refit", "--json", "--quiet", code=FAILED)
+    out, _ = execute(f"--loadEngine={folder}/digits.plan", "--safe", "--json", "--quiet", code=FAILED)
     assert json.loads(out)["passed"] is False
 
 
@@ -313,3 +313,42 @@ def test_a_calibration_cache_gives_ranges(folder: Path) -> None:
     assert "missing" in err
     _, err = execute(f"--onnx={folder}/digits.onnx", "--int8", f"--calib={MODEL}", code=FAILED)
     assert "no calibration cache" in err
+
+
+def test_weights_are_replaced_and_left_out(folder: Path) -> None:
+    """Built without weights, given them by the model, whole or in pieces; the same answers as with them."""
+    run = ("--shapes=image:2x1x8x8", f"--loadInputs=image:{folder}/image.bin", *QUICK)
+    np.zeros((2, 1, 8, 8), np.float32).tofile(folder / "image.bin")
+    out, err = execute(f"--onnx={folder}/digits.onnx", "--stripAllWeights", *RANGE, f"--saveEngine={folder}/bare.plan",
+                       "--builderOptimizationLevel=0", "--dumpRefit")
+    assert "Skipped inference phase: the engine has no weights" in out + err and "KERNEL" in out
+    execute(f"--onnx={folder}/digits.onnx", "--refit", *RANGE, f"--saveEngine={folder}/whole.plan",
+            f"--exportOutput={folder}/whole.json", "--builderOptimizationLevel=0", *run)
+    assert (folder / "bare.plan").stat().st_size < (folder / "whole.plan").stat().st_size
+    out, _ = execute(f"--loadEngine={folder}/bare.plan", f"--onnx={folder}/digits.onnx", "--refitFromOnnx",
+                     "--asyncFileReader", f"--exportOutput={folder}/bare.json", *run)
+    assert "Engine refitted from" in out
+    assert read(folder / "bare.json") == read(folder / "whole.json")
+    out, _ = execute(f"--loadEngine={folder}/whole.plan", "--timeRefit", "--skipInference")
+    assert re.search(r"Refit took \S+ ms in average over 10 iterations", out)
+    _, err = execute(f"--loadEngine={folder}/bare.plan", "--refitFromOnnx", "--skipInference", code=FAILED)
+    assert "--refitFromOnnx needs --onnx" in err
+    _, err = execute(f"--loadEngine={folder}/bare.plan", f"--onnx={folder}/digits.onnx", code=FAILED)
+    assert "not both" in err
+
+
+def test_weights_are_streamed(folder: Path) -> None:
+    out, _ = execute(f"--onnx={folder}/digits.onnx", "--allowWeightStreaming", "--weightStreamingBudget=50%", *RANGE,
+                     f"--saveEngine={folder}/streamed.plan", "--builderOptimizationLevel=0", *QUICK)
+    assert "Weight streaming has budget" in out and "Throughput" in out
+    for budget in ("-2", "-1", "1K", "0"):
+        out, _ = execute(f"--loadEngine={folder}/streamed.plan", f"--weightStreamingBudget={budget}", "--skipInference")
+        assert "Weight streaming has budget" in out
+    _, err = execute(f"--loadEngine={folder}/streamed.plan", "--weightStreamingBudget=120%", code=2)
+    assert "share of the weights" in err
+    execute(f"--onnx={folder}/digits.onnx", *RANGE, f"--saveEngine={folder}/plain.plan", "--skipInference",
+            "--builderOptimizationLevel=0")
+    _, err = execute(f"--loadEngine={folder}/plain.plan", "--weightStreamingBudget=0", code=FAILED)
+    assert "cannot be streamed" in err
+    _, err = execute(f"--loadEngine={folder}/plain.plan", "--dumpRefit", "--skipInference", code=FAILED)
+    assert "cannot be refitted" in err

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ... import plugins
-from ...errors import BuildError, InputError, ModelError, PlanError, UnsupportedError
+from ...errors import BuildError, InputError, ModelError, UnsupportedError
 from ...trt import (
     Builder,
     BuilderFlag,
     DataType,
     IBuilderConfig,
-    ICudaEngine,
     INetworkDefinition,
     ITensor,
     MemoryPoolType,
@@ -23,7 +22,6 @@ from ...trt import (
     OnnxParser,
     OnnxParserFlag,
     ProfilingVerbosity,
-    Runtime,
     TensorFormat,
 )
 from ..console import UsageError
@@ -32,6 +30,7 @@ from .files import read, write
 from .flags import Asked
 from .log import Log
 from .syntax import Shapes, shown
+from .weights import PlanFile, Source, set_flags
 
 MIB = 1 << 20
 #: Type flags → the permissions they give.
@@ -47,12 +46,16 @@ POOLS = {"workspace": MemoryPoolType.WORKSPACE, "dlaSRAM": MemoryPoolType.DLA_MA
          "tacticDRAM": MemoryPoolType.TACTIC_DRAM, "tacticSharedMem": MemoryPoolType.TACTIC_SHARED_MEMORY}
 
 
-def plan_bytes(asked: Asked, log: Log) -> bytes:
+def plan_of(asked: Asked, log: Log) -> Source:
     """The serialized engine: from --loadEngine, or built and, with --saveEngine, written."""
     for one in asked.given:
         if one.flag.name in ("staticPlugins", "dynamicPlugins"):
             plugins.load(one.value)
             log.info(f"Plugins loaded from {one.value}")
+    if asked["loadEngine"] is not None and asked["asyncFileReader"] and asked["saveEngine"] is None:
+        file = PlanFile(asked["loadEngine"])
+        log.info(f"Engine in {asked['loadEngine']}: {len(file) / MIB:g} MiB")
+        return file
     if asked["loadEngine"] is not None:
         content = read(asked["loadEngine"], "check the path of --loadEngine")
         log.info(f"Engine loaded from {asked['loadEngine']}: {len(content) / MIB:g} MiB")
@@ -123,6 +126,7 @@ def set_options(asked: Asked, config: IBuilderConfig, log: Log) -> None:
         if not (asked["int8"] or asked["best"]) or asked["stronglyTyped"]:
             raise UsageError("--calib gives ranges for 8-bit integers: it needs --int8, and no --stronglyTyped")
         config.int8_calibrator = CachedRanges(asked["calib"])
+    set_flags(asked, config)
     for name, flag in (("noBuilderCache", BuilderFlag.DISABLE_TIMING_CACHE),
                        ("directIO", BuilderFlag.DIRECT_IO), ("allowGPUFallback", BuilderFlag.GPU_FALLBACK),
                        ("errorOnTimingCacheMiss", BuilderFlag.ERROR_ON_TIMING_CACHE_MISS),
@@ -282,53 +286,3 @@ def triples(index: int, given: dict[str, Shapes]) -> dict[str, list[tuple[int, .
     if not set(low) == set(usual) == set(high):
         raise UsageError(f"profile {index}: --minShapes, --optShapes and --maxShapes name different inputs")
     return {name: [low[name], usual[name], high[name]] for name in usual}
-
-
-# ---- loading
-
-def runtime(asked: Asked, log: Log) -> Runtime:
-    if asked["useRuntime"] != "full":
-        raise UnsupportedError(f"--useRuntime={asked['useRuntime']}: there is one runtime", try_="leave it out")
-    made = Runtime(log)
-    if asked["tempdir"] is not None:
-        made.temporary_directory = str(asked["tempdir"])
-    return made
-
-
-def engine_of(plan: bytes, asked: Asked, log: Log) -> ICudaEngine:
-    begin = time.perf_counter()
-    engine = runtime(asked, log).deserialize_cuda_engine(plan)
-    if engine is None:
-        raise PlanError("the engine could not be loaded: the log above says why",
-                        at=str(asked["loadEngine"] or asked["onnx"]))
-    if engine.has_implicit_batch_dimension:
-        raise UnsupportedError("engines with an implicit batch dimension cannot be measured here",
-                               try_="build it from ONNX, with the batch in its shapes")
-    log.info(f"Engine deserialized in {time.perf_counter() - begin:g} sec.")
-    return engine
-
-
-def time_loading(plan: bytes, asked: Asked, log: Log) -> None:
-    """--timeDeserialize: the first time, and the mean of 20 more after two that are not counted."""
-    def once() -> float:
-        begin = time.perf_counter()
-        if runtime(asked, log).deserialize_cuda_engine(plan) is None:
-            raise PlanError("the engine could not be loaded: the log above says why")
-        return time.perf_counter() - begin
-    first = once()
-    once()
-    mean = sum(once() for _ in range(20)) / 20
-    log.info(f"First deserialization time = {first * 1e3:g} ms.")
-    log.info(f"Average deserialization time = {mean * 1e3:g} ms over 20 iterations, "
-             f"{len(plan) / mean / 1e9:g} GB/s.")
-    if first > 2 * mean:
-        log.warning("the first time is more than twice the average")
-
-
-def version_of(path: Path) -> str:
-    """What made a plan: a plan keeps the fingerprint of its kernels' generators, which decides whether it is tuned anew
-    elsewhere, and not the version of the package."""
-    from ...builder.cache import generator_version
-    from ...runtime import store
-    made, here = store.load(path).provenance.get("generators", "unknown"), generator_version()
-    return f"kernel generators {made}, {'as here' if made == here else f'here they are {here}'}"

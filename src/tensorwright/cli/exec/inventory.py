@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .flags import Flag, State
 from .syntax import (
+    budget,
     debug_forms,
     files,
     formats,
@@ -78,7 +79,15 @@ BUILD = (
          metavar="layer_names_only|detailed|none", others=("nvtxMode",)),
     Flag("noBuilderCache", "Build", "neither use nor keep timings"),
     Flag("noCompilationCache", "Build", "compiled kernels are not kept", state=SATISFIED),
-    Flag("asyncFileReader", "Build", "the engine's file is read in another way", state=PERMISSION),
+    Flag("asyncFileReader", "Build", "the engine's file is read in pieces, not as a whole"),
+    Flag("refit", "Build", "the engine's weights can be replaced later"),
+    Flag("stripWeights", "Build", "the engine is written without weights, and takes the same ones later; with --refit "
+         "any others", others=("weightless",)),
+    Flag("stripAllWeights", "Build", "--refit and --stripWeights in one"),
+    Flag("refitFromOnnx", "Build", "give the engine the weights of the model of --onnx, which may be beside "
+         "--loadEngine"),
+    Flag("allowWeightStreaming", "Build", "not all of the engine's weights need to be in memory: see "
+         "--weightStreamingBudget"),
     Flag("avgTiming", "Build", "launches to time a kernel by, at least", whole(1), 1, metavar="N"),
     Flag("minTiming", "Build", "the same", whole(1), 1, metavar="N"),
     Flag("maxTactics", "Build", "kernels to time for one layer, at most; the most promising ones", whole(1),
@@ -117,9 +126,6 @@ BUILD = (
       for name in ("calibProfile", "minShapesCalib", "optShapesCalib", "maxShapesCalib")),
     later("leanDLLPath", "Build", "leave it out: there is one runtime"),
     later("tempfileControls", "Build", "leave it out, and say with --tempdir where temporary files may lie"),
-    *(later(name, "Build", "leave it out: engines cannot be refitted in this version", value=False, others=others)
-      for name, others in (("refit", ()), ("stripWeights", ("weightless",)), ("stripAllWeights", ()),
-                           ("allowWeightStreaming", ()), ("refitFromOnnx", ()))),
     later("decomposableAttentions", "Build", "leave it out: attention is decomposed where that is faster"),
     Flag("enablePluginOverride", "Build", "plugins take the place of standard operators of their name"),
     later("layerDeviceTypes", "Build", "leave it out: there is one device"),
@@ -179,8 +185,9 @@ INFERENCE = (
     Flag("persistentCacheRatio", "Inference", "share of the L2 cache to keep", number(0), metavar="R",
          state=PERMISSION),
     Flag("timeDeserialize", "Inference", "time the loading of the engine, and stop"),
-    later("timeRefit", "Inference", "leave it out: engines cannot be refitted in this version", value=False),
-    later("weightStreamingBudget", "Inference", "leave it out: weights stay in memory"),
+    Flag("timeRefit", "Inference", "time the replacement of all weights, by those of --onnx where it is given"),
+    Flag("weightStreamingBudget", "Inference", "weights that stay in memory: bytes (or with B, K, M, G), a share like "
+         "40%, -1 automatic, -2 all", budget, metavar="SIZE"),
 )
 
 ACCURACY = (
@@ -216,7 +223,7 @@ REPORTING = (
     Flag("exportProfile", "Reporting", "write the time of each layer as JSON", Path, metavar="FILE"),
     Flag("exportLayerInfo", "Reporting", "write the layers as JSON", Path, metavar="FILE"),
     Flag("exportOutput", "Reporting", "write the outputs of the last query as JSON", Path, metavar="FILE"),
-    later("dumpRefit", "Reporting", "leave it out: engines cannot be refitted in this version", value=False),
+    Flag("dumpRefit", "Reporting", "print the layers and roles of weights that can be replaced"),
 )
 
 FLAGS = (*MODEL, *BUILD, *SYSTEM, *INFERENCE, *ACCURACY, *TUNING, *REPORTING)

@@ -17,18 +17,21 @@ from ..console import FAILED, OK, Console, UsageError
 from ..values import folder_for
 from . import files, report
 from .accuracy import check_accuracy
-from .build import engine_of, plan_bytes, time_loading, version_of
+from .build import plan_of
 from .data import Stream, inputs_of, shapes_of, tensors
 from .debugging import save_debug_tensors
 from .flags import Asked, Given, State
 from .inventory import FLAGS
+from .loading import engine_of, time_loading, version_of
 from .log import Log
 from .profile import profiled
 from .syntax import shown
 from .timing import Pace, measure
+from .weights import lacks_weights, prepare
 
 #: Build flags that mean something for an engine that is loaded.
-LOADING = ("saveEngine", "loadEngine", "skipInference", "getPlanVersionOnly", "useRuntime", "tempdir")
+LOADING = ("saveEngine", "loadEngine", "skipInference", "getPlanVersionOnly", "useRuntime", "tempdir",
+           "asyncFileReader", "refitFromOnnx")
 #: The generation whose flags and report these are.
 GENERATION = "v101600"
 WRITTEN = ("saveEngine", "timingCacheFile", "exportTimes", "exportProfile", "exportLayerInfo", "exportOutput")
@@ -65,8 +68,12 @@ def check(asked: Asked) -> None:
             raise UnsupportedError(f"{one.spelling} is not supported", try_=one.flag.note)
     if asked["helpBuildRoute"]:
         return
-    if (asked["onnx"] is None) == (asked["loadEngine"] is None):
-        raise UsageError("give a model with --onnx=FILE, or an engine with --loadEngine=FILE, and not both")
+    both = asked["onnx"] is not None and asked["loadEngine"] is not None
+    if (both and not (asked["refitFromOnnx"] or asked["timeRefit"])) or asked["onnx"] is asked["loadEngine"]:
+        raise UsageError("give a model with --onnx=FILE, or an engine with --loadEngine=FILE, and not both (but for "
+                         "--refitFromOnnx and --timeRefit)")
+    if asked["refitFromOnnx"] and asked["onnx"] is None:
+        raise UsageError("--refitFromOnnx needs --onnx=FILE")
     if asked["loadEngine"] is not None:
         building = [g.spelling for g in asked.given if g.flag.name in ("minShapes", "optShapes", "maxShapes", "profile",
                     "layerPrecisions", "layerOutputTypes", "inputIOFormats", "outputIOFormats")]
@@ -128,15 +135,20 @@ def execute(asked: Asked, log: Log, console: Console) -> None:
         log.info(f"Plan was created with: {version}")
         console.result(plan_version=version)
         return
-    plan = plan_bytes(asked, log)
+    plan = plan_of(asked, log)
     console.result(engine_bytes=len(plan))
     if asked["timeDeserialize"]:
         time_loading(plan, asked, log)
         return
     engine = engine_of(plan, asked, log)
     del plan
+    prepare(engine, asked, log)
     if asked["dumpOptimizationProfile"]:
         dump_profiles(engine, log)
+    if lacks_weights(engine) and not asked["skipInference"]:
+        show_layers(engine, None, asked, log)
+        log.warning("Skipped inference phase: the engine has no weights; --refitFromOnnx gives it those of --onnx")
+        return
     if asked["skipInference"]:
         show_layers(engine, None, asked, log)
         log.info("Skipped inference phase since --skipInference is added.")

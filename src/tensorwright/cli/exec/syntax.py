@@ -16,6 +16,8 @@ LAYOUTS = {"chw": "LINEAR", "chw2": "CHW2", "chw4": "CHW4", "hwc8": "HWC8", "chw
            "dhwc8": "DHWC8", "cdhw32": "CDHW32", "hwc": "HWC", "dhwc": "DHWC", "dla_linear": "DLA_LINEAR",
            "dla_hwc4": "DLA_HWC4", "hwc16": "HWC16"}
 UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+#: --weightStreamingBudget: all weights stay in memory; the engine chooses.
+DISABLED, AUTOMATIC = -2, -1
 
 
 def named(text: str) -> list[tuple[str, str]]:
@@ -79,6 +81,21 @@ def size(text: str) -> int:
     if not 0 <= value < 1 << 50:
         raise UsageError(f"{text!r} is not an amount of memory")
     return int(value * UNITS[unit])
+
+
+def budget(text: str) -> Callable[[int], int] | int:
+    """DISABLED, AUTOMATIC, bytes, or (for "40%") what gives bytes of the weights' size."""
+    if text in ("-2", "-1"):
+        return int(text)
+    if text.endswith("%"):
+        try:
+            share = float(text[:-1])
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 100:
+            raise UsageError(f"{text!r} is not a share of the weights from 0% to 100%")
+        return lambda whole: int(whole * share / 100)
+    return size(text if text[-1:].isalpha() else f"{text}B")
 
 
 def formats(text: str) -> list[tuple[str, tuple[str, ...]]]:
