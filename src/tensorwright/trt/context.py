@@ -193,7 +193,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
         if self._engine._plugins:
             submitted(stream)
         try:
-            context = self._runner()
+            context = self._context if self._ready and self._context is not None else self._runner()
             if self._memory.is_users:
                 context.restore()
             if self._ready and self.profiler is None and self._used == self._sizes():

@@ -26,6 +26,7 @@ from ...trt import (
 )
 from ..console import UsageError
 from .calibration import CachedRanges
+from .debugging import mark_debug
 from .files import read, write
 from .flags import Asked
 from .log import Log
@@ -181,16 +182,6 @@ def set_types(asked: Asked, network: INetworkDefinition, log: Log) -> None:
         log.warning("--layerPrecisions means nothing without --precisionConstraints=prefer or obey")
     elif asked["layerPrecisions"] and asked["precisionConstraints"] == "prefer":
         log.info("--layerPrecisions: wishes that are not made use of; --precisionConstraints=obey makes them binding")
-
-
-def mark_debug(asked: Asked, network: INetworkDefinition) -> None:
-    """InputError for a tensor that no layer makes."""
-    made = {t.name: t for layer in network for k in range(layer.num_outputs) if (t := layer.get_output(k)) is not None}
-    for name in asked["markDebug"] or ():
-        if name not in made or not network.mark_debug(made[name]):
-            raise InputError(f"--markDebug: no layer makes {name!r}", tensors=", ".join(made)[:300])
-    if asked["markUnfusedTensorsAsDebugTensors"]:
-        network.mark_unfused_tensors_as_debug_tensors()
 
 
 def set_formats(flag: str, given: list[tuple[str, tuple[str, ...]]] | None, tensors: list[ITensor]) -> None:

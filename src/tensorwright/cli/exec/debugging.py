@@ -1,4 +1,4 @@
-"""Debug tensors of a run, written to files: those named, or all in the forms asked for."""
+"""Debug tensors: marked when an engine is built, and written to files when it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ...builder.kept import KEPT
 from ...errors import InputError
 from ...runtime.memory import array_at
-from ...trt import DataType, Dims, IDebugListener, IExecutionContext, TensorLocation
+from ...trt import DataType, Dims, IDebugListener, IExecutionContext, INetworkDefinition, TensorLocation
 from ...trt.foundation import ours
 from . import files
 from .syntax import shown
@@ -33,6 +33,16 @@ class Collector(IDebugListener):
         dtype, sizes = ours(type).numpy, tuple(shape)
         strides = [int(np.prod(sizes[k + 1:], dtype=np.int64)) * dtype.itemsize for k in range(len(sizes))]
         self.arrays[name] = array_at(addr, sizes, strides, dtype).copy()
+
+
+def mark_debug(asked: Asked, network: INetworkDefinition) -> None:
+    """InputError for a tensor that no layer makes."""
+    made = {t.name: t for layer in network for k in range(layer.num_outputs) if (t := layer.get_output(k)) is not None}
+    for name in asked["markDebug"] or ():
+        if name not in made or not network.mark_debug(made[name]):
+            raise InputError(f"--markDebug: no layer makes {name!r}", tensors=", ".join(made)[:300])
+    if asked["markUnfusedTensorsAsDebugTensors"]:
+        network.mark_unfused_tensors_as_debug_tensors()
 
 
 def save_debug_tensors(stream: Stream, asked: Asked, log: Log) -> None:
