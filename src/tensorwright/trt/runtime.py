@@ -81,6 +81,8 @@ class Runtime(Recorded, Allocating, PluginUser, Lifetime):
         plugin_factory      makes the IPlugin of each layer that has one: generations 5 to 7
         A plan made on another machine or by another version is tuned again; the log says so.
         """
+        if plugin_factory is not None and self._number >= 8:
+            raise TypeError("deserialize_cuda_engine takes no plugin_factory since generation 8: register creators")
         from ..device.cpu import describe
         from ..plan.keys import why_rebuild
         if self.max_threads != 1:

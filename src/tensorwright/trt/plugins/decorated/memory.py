@@ -19,7 +19,7 @@ class Tensor:
     that memory, not copies; what an implementation computes it writes there.
 
     There is no GPU behind it, so `__cuda_array_interface__` is an AttributeError, and libraries that look for it find
-    `__array_interface__` instead.
+    `__array_interface__` or DLPack instead.
     """
 
     def __init__(self) -> None:
@@ -113,6 +113,13 @@ class Tensor:
             raise AttributeError(f"{self._dtype} has no array interface: use numpy.asarray")
         return {"shape": tuple(self._shape), "typestr": kind.str, "data": (self._data_ptr, False), "version": 3,
                 "strides": tuple(s * kind.itemsize for s in self._strides)}
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The memory for torch.from_dlpack(tensor) and its like."""
+        return np.asarray(self).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0                                       # the host
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
