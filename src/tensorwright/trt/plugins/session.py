@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...cuda.memory import lent
 from ...dims import evaluate, parse
 from ...dtypes import DType
 from ...errors import InputError
@@ -68,8 +69,11 @@ class Session:
                 result.reshape(-1)[...] = sources[source].reshape(-1)
         inside = [self._aliased_by(i, results, s) for i, s in enumerate(sources)]
         workspace = address(self._workspace) if self._workspace.size else 0
-        self.plugin.enqueue(self._inputs, self._outputs, [address(a) for a in inside], [address(a) for a in results],
-                            workspace, STREAM.get(), int(batch))  # type: ignore[arg-type]
+        given, made = [address(a) for a in inside], [address(a) for a in results]
+        shown = [(p, a.nbytes) for p, a in zip((*given, *made), (*inside, *results), strict=True)]
+        with lent(*shown, (workspace, self._workspace.size)):     # scripts may copy it as they copy a device's memory
+            self.plugin.enqueue(self._inputs, self._outputs, given, made, workspace, STREAM.get(),
+                                int(batch))  # type: ignore[arg-type]
         return self._cut(results, types, values)
 
     def close(self) -> None:
