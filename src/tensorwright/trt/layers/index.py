@@ -75,7 +75,7 @@ class IResizeLayer(ILayer):
     _optional_inputs = 1
     _size_inputs = (1,)
     shape = Param(None, sizes)
-    scales = Param((), list)
+    scales = Param((), tuple)
     resize_mode = Param(InterpolationMode.NEAREST)
     coordinate_transformation = Param(ResizeCoordinateTransformation.ASYMMETRIC)
     selector_for_single_pixel = Param(ResizeSelector.FORMULA)

@@ -41,13 +41,28 @@ def flat(name: str) -> property:
     return property(read, write, doc=f"{name} of two axes.")
 
 
+class PerAxis(Param):
+    """A number for each axis of the window; until it is set, the same for all of them."""
+
+    def __init__(self, filler: int) -> None:
+        super().__init__(None, sizes)
+        self.filler = filler
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        value = super().__get__(layer, owner)
+        return Dims((self.filler,) * len(layer._window())) if value is None else value
+
+
 class _Windowed(ILayer):
     """Padding, stride and dilation over the trailing spatial axes."""
 
-    pre_padding = Param(None, sizes)
-    post_padding = Param(None, sizes)
+    pre_padding = PerAxis(0)
+    post_padding = PerAxis(0)
     padding_mode = Param(PaddingMode.EXPLICIT_ROUND_DOWN)
-    stride_nd = Param(None, sizes)
+    stride_nd = PerAxis(1)
+
+    def _window(self) -> Dims:
+        raise NotImplementedError
 
     stride = flat("stride_nd")
     padding = flat("padding_nd")
@@ -93,11 +108,14 @@ class _Filtered(_Windowed):
     _optional_inputs = 2
     num_output_maps = Param(0, int)
     kernel_size_nd = Param((), sizes)
-    dilation_nd = Param(None, sizes)
+    dilation_nd = PerAxis(1)
     num_groups = Param(1, int)
     kernel = WeightsParam()
     bias = WeightsParam()
     kernel_size = flat("kernel_size_nd")
+
+    def _window(self) -> Dims:
+        return Dims(self.kernel_size_nd)
 
     def _weights(self, to: Lowering, values: list[Any], x: TensorType,
                  shape: tuple[Dim, ...]) -> tuple[str, str | None]:
@@ -176,6 +194,9 @@ class IPoolingLayer(_Windowed):
     window_size = flat("window_size_nd")
     blend_factor = Param(0.0, float)
     average_count_excludes_padding = Param(True, bool)
+
+    def _window(self) -> Dims:
+        return Dims(self.window_size_nd)
 
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         x, rank = to.type(values[0]), len(self.window_size_nd)
