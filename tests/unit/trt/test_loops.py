@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tensorwright as trt
+from tensorwright.errors import InputError
 from tensorwright.generations import v7, v8, v10, v11
 
 RANDOM = np.random.default_rng(0)
@@ -229,6 +230,55 @@ def test_a_recurrent_network_written_by_hand(batch: int) -> None:
         h = np.tanh(x[:, t].astype(float) @ W + h @ R)
         wanted.append(h)
     np.testing.assert_allclose(found[0], np.stack(wanted, 1), atol=1e-5)
+
+
+def test_a_count_and_a_condition_together_and_one_state_given_twice() -> None:
+    def make(n: Any, x: list[Any]) -> list[Any]:
+        loop = n.add_loop()
+        loop.add_trip_limit(x[0], trt.TripLimit.COUNT)
+        state = loop.add_recurrence(n.add_constant((1,), np.zeros(1, np.float32)).get_output(0))
+        two, step = (n.add_constant((1,), np.array([v], np.float32)).get_output(0) for v in (2, 0.75))
+        below = n.add_elementwise(state.get_output(0), two, trt.ElementWiseOperation.LESS)
+        loop.add_trip_limit(below.get_output(0), trt.TripLimit.WHILE)
+        following = n.add_elementwise(state.get_output(0), step, trt.ElementWiseOperation.SUM).get_output(0)
+        state.set_input(1, following)
+        every = loop.add_loop_output(following, trt.LoopOutput.CONCATENATE)
+        every.set_input(1, scalar(n, np.int32(6)))
+        last = [loop.add_loop_output(state.get_output(0), trt.LoopOutput.LAST_VALUE).get_output(0) for _ in range(2)]
+        return [every.get_output(0), *last]
+    (long, a, b), (_, c, _) = run(make, np.array(5, np.int32), others=([np.array(2, np.int32)],))
+    assert long.reshape(-1).tolist() == [0.75, 1.5, 2.25, 0, 0, 0]
+    assert a.tolist() == b.tolist() == [2.25] and c.tolist() == [1.5]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_states_that_change_places_and_values_from_outside_fed_back(known: bool) -> None:
+    def make(n: Any, x: list[Any]) -> list[Any]:
+        negative = n.add_unary(x[0], trt.UnaryOperation.NEG).get_output(0)
+        loop = n.add_loop()
+        loop.add_trip_limit(scalar(n, np.int32(3)) if known else x[1], trt.TripLimit.COUNT)
+        a, b, same, outer = (loop.add_recurrence(t) for t in (x[0], negative, x[0], x[0]))
+        for state, fed in ((a, b.get_output(0)), (b, a.get_output(0)), (same, same.get_output(0)), (outer, negative)):
+            state.set_input(1, fed)
+        return [loop.add_loop_output(r.get_output(0), trt.LoopOutput.LAST_VALUE).get_output(0)
+                for r in (a, b, same, outer)]
+    (found,) = run(make, X, np.array(3, np.int32))
+    for y, wanted in zip(found, (-X, X, X, -X), strict=True):
+        np.testing.assert_array_equal(y, wanted)
+
+
+def test_more_iterations_than_there_is_room_or_input_for_fail_the_run() -> None:
+    def make(n: Any, x: list[Any]) -> list[Any]:
+        loop = n.add_loop()
+        loop.add_trip_limit(x[1], trt.TripLimit.COUNT)
+        row = n.add_activation(loop.add_iterator(x[0]).get_output(0), trt.ActivationType.RELU).get_output(0)
+        every = loop.add_loop_output(row, trt.LoopOutput.CONCATENATE)
+        every.set_input(1, scalar(n, np.int32(3)))
+        return [every.get_output(0)]
+    with pytest.raises(InputError, match="its output has room for 3"):
+        run(make, X, np.array(2, np.int32), others=([X, np.array(4, np.int32)],))
+    with pytest.raises(InputError, match="of a tensor that has 2"):
+        run(make, X[:2], np.array(2, np.int32), others=([X[:2], np.array(3, np.int32)],))
 
 
 def broken(n: Any, x: list[Any], what: str) -> list[Any]:

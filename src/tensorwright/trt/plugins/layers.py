@@ -37,6 +37,11 @@ class PluginLayer(ILayer):
 
     plugin: Any = _Fixed(None)
 
+    @property
+    def _size_inputs(self) -> tuple[int, ...]:            # type: ignore[override]
+        first = len(self._inputs) - self._params.get("shape_inputs", 0)
+        return tuple(range(first, len(self._inputs)))
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         at = len(values) - self._params.get("shape_inputs", 0)
         if any(v is None for v in values):
