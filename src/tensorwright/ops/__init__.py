@@ -4,7 +4,7 @@ from . import expr
 from .assertion import Assertion, unasserted
 from .attention import Attention
 from .chain import Chain
-from .control import Body, Branch, Loop, Scanned, Stacked, layers_inside
+from .control import Body, Branch, Choice, Loop, Scanned, Stacked, layers_inside
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
 from .dynamic_quantize import DynamicQuantize
@@ -25,8 +25,9 @@ from .scan import CumProd, CumSum, TopK
 from .scatter import ScatterElements, ScatterND
 from .softmax import Softmax
 
-__all__ = ["ArgReduce", "Assertion", "Attention", "Body", "Branch", "Chain", "Concat", "ConvTranspose", "Convolution",
-           "CumProd", "CumSum", "DynamicQuantize", "Expand", "Fill", "Fused", "Gather", "GatherElements", "GatherND",
-           "Host", "Iota", "Late", "Loop", "MatMul", "Normalize", "Pad", "Pointwise", "Pool", "Recurrent", "Reduce",
-           "Reshape", "Resize", "Scanned", "ScatterElements", "ScatterND", "ShapeVector", "Slice", "Softmax",
-           "Stacked", "TopK", "Transpose", "expr", "host_node", "layers_inside", "unasserted"]
+__all__ = ["ArgReduce", "Assertion", "Attention", "Body", "Branch", "Chain", "Choice", "Concat", "ConvTranspose",
+           "Convolution", "CumProd", "CumSum", "DynamicQuantize", "Expand", "Fill", "Fused", "Gather",
+           "GatherElements", "GatherND", "Host", "Iota", "Late", "Loop", "MatMul", "Normalize", "Pad", "Pointwise",
+           "Pool", "Recurrent", "Reduce", "Reshape", "Resize", "Scanned", "ScatterElements", "ScatterND",
+           "ShapeVector", "Slice", "Softmax", "Stacked", "TopK", "Transpose", "expr", "host_node", "layers_inside",
+           "unasserted"]

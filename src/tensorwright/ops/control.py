@@ -10,8 +10,8 @@ import numpy as np
 
 from ..dims import Dim
 from ..dtypes import DType
-from ..errors import InputError, TensorwrightError
-from ..ir import Layer, Op, OpaqueType, ValueType
+from ..errors import InputError, ShapeError, TensorwrightError
+from ..ir import Layer, Op, OpaqueType, TensorType, ValueType
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,28 @@ class Branch(Op):
         condition, *operands = inputs
         body = self.then if np.asarray(condition).all() else self.otherwise
         return tuple(body.run(operands))
+
+
+@dataclass(frozen=True)
+class Choice(Op):
+    """y = a where the condition holds, else b; the engine leaves out what only the other one needs
+
+    Inputs  a condition, bool of one element; a and b of one type.
+    Output  of that type.
+    Errors  ShapeError when the types differ.
+    """
+
+    @property
+    def on_host(self) -> str:
+        return "only the run knows which branch is taken"
+
+    def infer(self, condition: TensorType, a: TensorType, b: TensorType) -> TensorType:   # type: ignore[override]
+        if a != b:
+            raise ShapeError("the branches give different types", a=a, b=b)
+        return a
+
+    def reference(self, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return a if np.asarray(condition).all() else b
 
 
 def layers_inside(op: Op) -> list[Layer]:

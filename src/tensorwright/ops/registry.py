@@ -6,7 +6,7 @@ from ..ir import Layer, OpaqueType, TensorType
 from .assertion import Assertion
 from .attention import Attention
 from .chain import Chain
-from .control import Body, Branch, Loop, Scanned, Stacked
+from .control import Body, Branch, Choice, Loop, Scanned, Stacked
 from .convolution import Convolution, ConvTranspose
 from .create import Fill, Iota, ShapeVector
 from .dynamic_quantize import DynamicQuantize
@@ -31,7 +31,7 @@ from .softmax import Softmax
 #: name → class: what ir.codec may write and read.
 REGISTRY: dict[str, type] = {cls.__name__: cls for cls in (
     TensorType, OpaqueType, In, Const, Apply, Layer, Body, Scanned, Stacked,
-    ArgReduce, Assertion, Attention, Branch, Chain, Concat, ConvTranspose, Convolution, CumProd, CumSum,
+    ArgReduce, Assertion, Attention, Branch, Chain, Choice, Concat, ConvTranspose, Convolution, CumProd, CumSum,
     DynamicQuantize, Expand, Fill, Fused, Gather, GatherElements, GatherND, Host, Iota, Late, Loop, MatMul,
     Normalize, Pad, Pointwise, Pool, Recurrent, Reduce, Reshape, Resize, ScatterElements, ScatterND, ShapeVector,
     Slice, Softmax, TopK, Transpose)}

@@ -19,6 +19,7 @@ from ..errors import PlanError
 from ..plan.check import Place, Values, locate
 from ..plan.records import Launch, View
 from .executable import Executable
+from .guards import ALWAYS, Question, questions
 from .host import HostCall
 from .memory import Arena
 from .streaming import Forget
@@ -30,6 +31,7 @@ class Bound:
     """Tables and host calls for one set of shapes.
 
     pieces     Tables and HostCalls in order, and Forgets where weights leave memory
+    questions  per piece: what must hold for it to be needed, None when it always is
     patches    buffer of the user → where its address goes
     zeros      (offset, bytes) of arena regions that must be zero before the first run
     outputs    per engine output: shape and NumPy type, None for opaque values
@@ -47,6 +49,7 @@ class Bound:
                                                 if b.kind in ("input", "output")}
         self.pieces: list[Table | HostCall | Forget] = []
         self.layers: list[tuple[str, ...]] = []                           # names of the steps in each piece
+        self.questions: list[Question | None] = []
         self._check_inputs()
         self._build()
         self.outputs: list[tuple[tuple[int, ...], np.dtype] | None] = []
@@ -88,6 +91,7 @@ class Bound:
         names: list[str] = []
         pending: list[tuple[int, int, int, int]] = []                     # (call, argument, buffer, offset)
         streaming, passing = self.exe.streaming, set[int]()               # buffers that leave after these calls
+        asked, guard = questions(self.exe.guards, self.place), ALWAYS
 
         def close() -> None:
             if not calls:
@@ -98,6 +102,7 @@ class Bound:
                 self.patches[buffer].append((pointers, table.first_arg[call] + position, offset))
             self.pieces.append(table)
             self.layers.append(tuple(names))
+            self.questions.append(asked[guard])
             for done in (calls, names, pending):
                 done.clear()  # type: ignore[attr-defined]
             leave()
@@ -106,9 +111,13 @@ class Bound:
             if streaming is not None and passing:
                 self.pieces.append(Forget(streaming, passing))
                 self.layers.append(())
+                self.questions.append(None)
                 passing.clear()
 
         for number, step in enumerate(self.exe.program.steps):
+            if self.exe.guards[number] != guard:
+                close()
+                guard = self.exe.guards[number]
             if streaming is not None:
                 own = streaming.of(step)
                 if streaming.size(passing | own) > streaming.scratch:
@@ -129,6 +138,7 @@ class Bound:
                 close()
                 self.pieces.append(HostCall(step, self.env, self.place, self.sessions))
                 self.layers.append((step.layer,))
+                self.questions.append(asked[guard])
                 if streaming is not None:
                     passing |= streaming.of(step)
                     leave()
@@ -153,7 +163,9 @@ class Bound:
 
     def execute(self, user: Mapping[int, int], opaque: dict[str, Any]) -> None:
         """Run all pieces. user: addresses of the user's buffers, for host steps. opaque: values without memory."""
-        for piece in self.pieces:
+        for piece, question in zip(self.pieces, self.questions, strict=True):
+            if question is not None and not question.holds(user):
+                continue
             if isinstance(piece, Table):
                 piece.run()
             else:
@@ -162,8 +174,10 @@ class Bound:
     def profile(self, user: Mapping[int, int], opaque: dict[str, Any]) -> list[float]:
         """Like execute; seconds of every step."""
         seconds: list[float] = []
-        for piece in self.pieces:
-            if isinstance(piece, Table):
+        for piece, question, names in zip(self.pieces, self.questions, self.layers, strict=True):
+            if question is not None and not question.holds(user):
+                seconds += [0.0] * len(names)
+            elif isinstance(piece, Table):
                 seconds += piece.time().tolist()
             elif isinstance(piece, Forget):
                 piece.run(user, opaque)

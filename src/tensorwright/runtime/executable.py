@@ -14,6 +14,7 @@ from ..ir import Op
 from ..plan.check import check_program
 from ..plan.records import HostStep, Launch, LayerInfo, Program, TensorInfo
 from ..plan.tensors import StoredTensors
+from .guards import guards
 from .memory import address_of, aligned
 from .streaming import Streaming
 
@@ -60,6 +61,7 @@ class Executable:
                 self.constants[number] = array
                 self.constant_addresses[number] = address_of(array)
         self.streaming: Streaming | None = None                  # which constants leave memory after use
+        self.guards = guards(program)                    # per step: the conditions under which it is needed
         self.seconds = [_expected(x) for x in program.layers]
         self.seconds += [0.0] * (len(program.steps) - len(self.seconds))
         named = {b.name: i for i, b in enumerate(program.buffers) if b.kind == "input"}

@@ -7,10 +7,10 @@ from typing import Any
 from ..dtypes import DType
 from ..errors import BuildError, ShapeError, UnsupportedError
 from ..ir import OpaqueType, TensorType, ValueType
-from ..ops import Branch
+from ..ops import Branch, Choice
 from .enums import LayerType
 from .layer import ILayer, Lowering, Param
-from .loop_records import one_of, renamed
+from .loop_records import Mark, one_of, renamed
 from .nesting import Construct, EndLayer, Inside
 from .tensor import ITensor
 
@@ -97,7 +97,28 @@ class IIfConditional(Construct):
         decided = to.value(name).array
         if decided is not None:
             return self._inline(to, 0 if decided.all() else 1)
+        if to.editor is self._network._lowering.editor and (found := self._both(to, name)) is not None:
+            return found
         return self._apart(to, name)
+
+    def _both(self, to: Lowering, condition: str) -> dict[int, str] | None:
+        """Both branches in line, of which an engine runs the one it needs; None when data decide sizes in them."""
+        mark, nesting, before = Mark(self._network, to), self._network._nesting, len(to.editor.layers)
+        inside = Inside(to, nesting.members(self), False)
+        self._seeded(inside)
+        nesting.write(inside)
+        sides = [[inside.needed(end._inputs[k], f"output {end.name!r}") for end in self._ends()] for k in (0, 1)]
+        kinds = to.editor.types
+        inner = [kinds[o] for layer in to.editor.layers[before:] for o in layer.outputs if o]
+        if any(isinstance(t, OpaqueType) for t in [*inner, *(kinds[v] for side in sides for v in side)]) \
+                or any(layer.op.has_effect for layer in to.editor.layers[before:]):
+            mark.restore()
+            return None
+        found: dict[int, str] = {}
+        for a, b, end in zip(*sides, self._ends(), strict=True):
+            joined(kinds[a], kinds[b], end)
+            found[id(end)] = end._last(to, Choice(), condition, a, b)[0]
+        return found
 
     def _inline(self, to: Lowering, side: int) -> dict[int, str]:
         """The one branch that constants have chosen, in line."""

@@ -67,6 +67,53 @@ def test_the_other_branch_is_not_run() -> None:
     np.testing.assert_array_equal(second[0], [100, 7])
 
 
+def test_branches_are_compiled_and_the_one_that_is_not_taken_is_skipped() -> None:
+    """A convolution in each branch: its time in a profile is zero where the branch is not taken."""
+    x, w = np.ones((1, 2, 6, 6), np.float32), np.random.default_rng(0).standard_normal((2, 2, 2, 3, 3), np.float32)
+
+    def make(n: Any, t: list[Any]) -> list[Any]:
+        branch = n.add_if_conditional()
+        branch.set_condition(t[1])
+        inner = branch.add_input(t[0]).get_output(0)
+        sides = []
+        for k in (0, 1):
+            layer = n.add_convolution_nd(inner, 2, (3, 3), w[k])
+            layer.name = f"side{k}"
+            sides.append(n.add_activation(layer.get_output(0), trt.ActivationType.TANH).get_output(0))
+        return [branch.add_output(*sides).get_output(0)]
+    builder, (network, config), lines = network_of(make, [x, YES])
+    engine = builder.build_engine_with_config(network, config)
+    assert engine is not None, lines
+    engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(engine.serialize())
+    for flag in (YES, NO, YES):
+        found = engine._engine.run({"x0": x, "x1": flag})["out0"]
+        kernel = w[0 if flag else 1].astype(np.float64)
+        np.testing.assert_allclose(found[0, :, 0, 0], np.tanh(kernel.sum((1, 2, 3))), rtol=1e-5)
+        times = dict(engine._engine.context().time_steps({"x0": x, "x1": flag}, repeats=1))
+        taken, left = ("side0", "side1") if flag else ("side1", "side0")
+        assert all(t == 0 for name, t in times.items() if left in name)
+        assert all(t > 0 for name, t in times.items() if taken in name)
+        assert sum(left in name for name in times) and sum(taken in name for name in times)
+
+
+def test_a_branch_in_a_branch_and_a_value_that_both_need() -> None:
+    """if a: (if b: relu(s) else -s) else tanh(s), where s = 2x belongs to the outer conditional only."""
+    def make(n: Any, t: list[Any]) -> list[Any]:
+        outer, inner = n.add_if_conditional(), n.add_if_conditional()
+        outer.set_condition(t[1])
+        x = outer.add_input(t[0]).get_output(0)
+        shared = n.add_elementwise(x, x, trt.ElementWiseOperation.SUM).get_output(0)
+        inner.set_condition(t[2])
+        y = inner.add_input(shared).get_output(0)
+        chosen = inner.add_output(n.add_activation(y, trt.ActivationType.RELU).get_output(0),
+                                  n.add_unary(y, trt.UnaryOperation.NEG).get_output(0)).get_output(0)
+        other = n.add_activation(shared, trt.ActivationType.TANH).get_output(0)
+        return [outer.add_output(chosen, other).get_output(0)]
+    results = run(make, X, YES, YES, others=([X, YES, NO], [X, NO, YES], [X, NO, NO]))
+    for (found,), wanted in zip(results, (np.maximum(2 * X, 0), -2 * X, np.tanh(2 * X), np.tanh(2 * X)), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 def test_a_loop_in_a_branch_and_a_branch_in_a_loop() -> None:
     """if flag: sum over the input's rows, else its first; and: add or subtract each row by its sign, in a loop."""
     def make(n: Any, x: list[Any]) -> list[Any]:
