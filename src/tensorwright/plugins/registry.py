@@ -65,6 +65,8 @@ def find(name: str, version: str | None = None, namespace: str = "") -> Definiti
 
 def require(name: str, version: str, namespace: str = "", package: str = "") -> Definition:
     """The plugin that a plan or network needs. PlanError says what is missing, and what to install."""
+    if (known := _table.get((namespace, name), {}).get(version)) is not None:        # asked for in every run
+        return known
     found = versions(name, namespace)
     if version in found:
         return found[version]

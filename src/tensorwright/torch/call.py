@@ -7,13 +7,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
-from ..errors import InputError
+from ..errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
     import torch
 
 #: "batch", None (all sizes fixed), or input → axis → name of the dimension
 Dynamic = Union[str, None, Mapping[str, Mapping[int, str]]]
+
+
+def installed() -> Any:
+    """PyTorch. UnsupportedError where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        raise UnsupportedError("tensorwright.torch needs PyTorch, which is not installed",
+                               try_="pip install 'tensorwright[torch]'") from None
+    return torch
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import onnx as toolkit
-from ..errors import ExportError, InputError, TensorwrightError, UnsupportedError
+from ..errors import ExportError, InputError, TensorwrightError
 from ..onnx import Model
 from ..onnx.seam import substitute
 from ..onnx.storage import reason
 from . import exporters
-from .call import Call, Dynamic, call_of
+from .call import Call, Dynamic, call_of, installed
 from .compare import called, check, evaluating, outputs_of, runner
 from .explain import baked_at
 from .quiet import quiet
@@ -45,11 +45,7 @@ def export(model: torch.nn.Module, example: Any, path: str | os.PathLike[str] | 
     verbose        show what the exporters print and warn of
     Raises         ExportError: what construct is at fault, where, and what to try. No file is written then.
     """
-    try:
-        import torch
-    except ImportError:
-        raise UnsupportedError("tensorwright.torch needs PyTorch, which is not installed",
-                               try_="pip install 'tensorwright[torch]'") from None
+    torch = installed()
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"model is a {type(model).__name__}, not a torch.nn.Module")
     if exporter not in ("auto", *exporters.EXPORTERS):

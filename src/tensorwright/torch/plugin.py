@@ -27,7 +27,7 @@ from ..ir import TensorType
 from ..plugins import Definition
 from ..plugins.definition import declared_outputs
 from ..plugins.op import keywords
-from .call import Dynamic, call_of
+from .call import Dynamic, call_of, installed
 from .compare import check, evaluating, runner
 from .report import Check, Report
 
@@ -52,7 +52,7 @@ def custom(function: F, plugin: Any, names: Mapping[str, str] | None = None) -> 
     Returns    the function. Tensors among its arguments are the plugin's inputs in order; the others are its attributes
                by name. InputError when a parameter is neither.
     """
-    import torch
+    torch = installed()
     if not (isinstance(function, type) and issubclass(function, torch.autograd.Function)):
         raise InputError(f"{function!r:.60} is not a class derived from torch.autograd.Function")
     binding = Binding(function, definition_of(plugin), dict(names or {}))

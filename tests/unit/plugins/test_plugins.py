@@ -316,3 +316,23 @@ def test_results_that_differ_from_run_to_run_are_not_compared() -> None:
     verification = built(e.finish()).plan.verification
     assert verification["ok"] and verification["checks"] == 1
     assert any("differs from run to run" in text for text in verification["skipped"])
+
+
+def test_packages_announce_modules_that_are_imported_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from tensorwright.plugins import registry
+    points = [EntryPoint(name, f"announced_{i}", registry.GROUP)
+              for i, name in enumerate(("announced", "other::thing", "short"))]
+    loaded = []
+
+    def load(point: EntryPoint) -> None:
+        loaded.append(point.name)
+        if point.name == "announced":
+            plugins.register(Definition("announced::late", np.negative))
+    monkeypatch.setattr(EntryPoint, "load", load)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert plugins.find("announced::late") is not None and loaded == ["announced"]
+    assert plugins.find("other::thing") is None and plugins.find("other::more") is None
+    assert plugins.find("short") is None
+    assert loaded == ["announced", "other::thing", "short"]
