@@ -53,7 +53,8 @@ def shown(attribute: Attribute) -> str:
     if attribute.default is None:
         return f" {attribute.kind}, optional"
     value = attribute.default
-    return f" {attribute.kind} = {list(value) if isinstance(value, tuple) else f'{value:.6g}' if value else value}"
+    text = f"{value:.6g}" if isinstance(value, float) and value else list(value) if isinstance(value, tuple) else value
+    return f" {attribute.kind} = {text}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_deform_conv import DeformConv as OnnxDeformConv
 
-from .sampling import deformed, region
+from .sampling import deformed, largest, mean, region
 
 
 class RoiAlign(OpRun):
@@ -30,9 +30,10 @@ class RoiAlign(OpRun):
         else:
             boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
         maps, cells = x.astype(kind), (output_height or 1, output_width or 1)
+        gather = largest if mode == "max" else mean
         result = np.zeros((len(rois), x.shape[1], *cells), x.dtype)
         for r, image in enumerate(batch_indices):
-            found = region(maps[image], boxes[r, [1, 0, 3, 2]], cells, sampling_ratio or 0, mode == "max")
+            found = region(maps[image], boxes[r, [1, 0, 3, 2]], cells, sampling_ratio or 0, gather)
             if found is not None:
                 result[r] = found
         return (result,)

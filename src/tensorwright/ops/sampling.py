@@ -6,7 +6,8 @@ Everything is computed in the type of the positions: float32 or float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -34,6 +35,10 @@ class Taps:
         weights[rows, self.low - first] += (1 - self.above) * self.inside
         weights[rows, self.high - first] += self.above * self.inside
         return weights.reshape(-1, self.per, weights.shape[1]).mean(1), first
+
+
+#: (image (C, H, W), rows, columns) → (C, P, Q)
+Gather = Callable[[np.ndarray, Taps, Taps], np.ndarray]
 
 
 def positions(start: np.floating, step: np.floating, outputs: int, per: int, offset: float) -> np.ndarray:
@@ -84,11 +89,17 @@ def largest(image: np.ndarray, y: Taps, x: Taps) -> np.ndarray:
     return best.reshape(shape).max((2, 4))
 
 
-def region(image: np.ndarray, box: np.ndarray, cells: tuple[int, int], ratio: int, largest_: bool) -> np.ndarray | None:
+def highest(image: np.ndarray, y: Taps, x: Taps) -> np.ndarray:
+    """The largest of each output's samples: image (C, H, W) → (C, P, Q)."""
+    each = mean(image, replace(y, per=1), replace(x, per=1))
+    return each.reshape(len(each), y.low.size // y.per, y.per, x.low.size // x.per, x.per).max((2, 4))
+
+
+def region(image: np.ndarray, box: np.ndarray, cells: tuple[int, int], ratio: int, gather: Gather) -> np.ndarray | None:
     """ROIAlign of a region (y1, x1, y2, x2) of image (C, H, W) → (C, *cells); None of one that is turned inside out.
 
-    ratio     samples per cell and axis; 0: one for each pixel of the cell, at least
-    largest_  the largest weighted neighbour instead of the mean
+    ratio   samples per cell and axis; 0: one for each pixel of the cell, at least
+    gather  mean, highest, or largest
     """
     axes = []
     for axis in (0, 1):
@@ -97,7 +108,7 @@ def region(image: np.ndarray, box: np.ndarray, cells: tuple[int, int], ratio: in
         if per <= 0:
             return None
         axes.append(bordered(positions(box[axis], step, cells[axis], per, 0.5), image.shape[1 + axis], per))
-    return largest(image, *axes) if largest_ else mean(image, *axes)
+    return gather(image, *axes)
 
 
 def corners(y: np.ndarray, x: np.ndarray, height: int, width: int) -> list[tuple[np.ndarray, np.ndarray]]:

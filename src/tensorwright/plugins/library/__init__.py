@@ -10,6 +10,7 @@ from . import (
     deformable,
     detections,
     efficient_nms,
+    mmdeploy,
     movement,
     normalization,
     point_clouds,
@@ -21,4 +22,4 @@ from . import (
 
 #: The families.
 FAMILIES = (efficient_nms, classic_nms, proposals, detections, roi_align, anchors, yolo, normalization, transformer,
-            deformable, point_clouds, movement)
+            deformable, point_clouds, movement, mmdeploy)

@@ -26,6 +26,7 @@ class Selected:
 
     image: np.ndarray
     place: np.ndarray           # within its image, from 0
+    box: np.ndarray
     kind: np.ndarray
     score: np.ndarray
     corners: np.ndarray         # (K, 4)
@@ -70,7 +71,7 @@ def select(corners: np.ndarray, scores: np.ndarray, *, score: float, background:
     kept = kept[best_first(rating[kept], image[kept])]
     place = rank_within(image[kept])
     kept, place = kept[place < keep_top], place[place < keep_top]
-    return Selected(image[kept], place, kind[kept], rating[kept], found[kept])
+    return Selected(image[kept], place, box[kept], kind[kept], rating[kept], found[kept])
 
 
 def batched_nms(boxes: np.ndarray, scores: np.ndarray, *, shareLocation: int, backgroundLabelId: int, numClasses: int,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...ir import TensorType
-from ...ops.sampling import clamped, mean, positions, region, strict
+from ...ops.sampling import clamped, largest, mean, positions, region, strict
 from .rules import INT, agree, at_least, default, dims_are, floating, length, library, one_of, ranks, whole
 from .suppression import wide
 
@@ -24,10 +24,10 @@ def roi_align(x: np.ndarray, rois: np.ndarray, batch_indices: np.ndarray, *, coo
     boxes = wide(rois) * np.float32(spatial_scale) - np.float32(0.5 * coordinate_transformation_mode)
     if not coordinate_transformation_mode:
         boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
-    maps, cells = wide(x), (output_height, output_width)
+    maps, cells, gather = wide(x), (output_height, output_width), mean if mode == 1 else largest
     result = np.zeros((len(rois), x.shape[1], *cells), x.dtype)
     for r, image in enumerate(batch_indices):
-        if (found := region(maps[image], boxes[r, [1, 0, 3, 2]], cells, sampling_ratio, mode == 0)) is not None:
+        if (found := region(maps[image], boxes[r, [1, 0, 3, 2]], cells, sampling_ratio, gather)) is not None:
             result[r] = found
     return result
 

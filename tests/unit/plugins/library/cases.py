@@ -57,6 +57,11 @@ ATTENTION = {"type_id": 0, "hidden_size": 8, "num_heads": 2, "has_mask": 1}
 SKIP = {"type_id": 0, "gamma": normal(6), "beta": normal(6), "bias": normal(6)}
 
 
+def regions(n: int) -> np.ndarray:
+    """(image, x1, y1, x2, y2) of n images."""
+    return np.concatenate([whole(n, 2 * n, 1), boxes(2 * n) * 10], 1).astype(np.float32)
+
+
 def levels(n: int) -> list[np.ndarray]:
     """Deltas and scores of the five levels of an image of 32 by 32."""
     counts = [3 * (-(-(32 - s // 2) // s)) ** 2 for s in (4, 8, 16, 32, 64)]
@@ -153,5 +158,24 @@ CASES = [
     Case("ScatterND", lambda n, m: [normal(7, m), np.array([[1], [5], [2]], np.int32), uniform(3, m)]),
     *(Case("ScatterElements", lambda n, m: [normal(7, m), whole(4, 3, m).astype(np.int64), uniform(3, m)],
            {"axis": 0, "reduction": "add"}, version) for version in "12"),
+    Case("TRTBatchedNMS", lambda n, m: [boxes(n, m, 1), uniform(n, m, 3)],
+         {"background_label_id": -1, "num_classes": 3, "topk": -1, "keep_topk": 4, "score_threshold": 0.2,
+          "iou_threshold": 0.5, "return_index": 1}),
+    Case("MMCVRoiAlign", lambda n, m: [normal(n, 3, m, 6), regions(n)],
+         {"output_height": 2, "output_width": 3, "spatial_scale": 0.5, "sampling_ratio": 2}),
+    Case("MMCVMultiLevelRoiAlign", lambda n, m: [regions(n), normal(n, 3, 4 * m, 24), normal(n, 3, 2 * m, 12)],
+         {"output_height": 2, "output_width": 3, "pool_mode": 1, "featmap_strides": [1.0, 2.0], "finest_scale": 1}),
+    Case("MMCVModulatedDeformConv2d", deform, {"padding": [1, 1]}),
+    Case("MMCVDeformConv2d", lambda n, m: [normal(n, 4, m, 5), normal(n, 18, m, 5), normal(6, 4, 3, 3)],
+         {"padding": [1, 1]}),
+    Case("MMCVMultiScaleDeformableAttention",
+         lambda n, m: [normal(n, 26, 2, 3), np.array([[5, 4], [3, 2]], np.int32), np.array([0, 20], np.int32),
+                       uniform(n, m, 2, 2, 3, 2), uniform(n, m, 2, 2, 3)]),
+    Case("TRTInstanceNormalization", lambda n, m: [normal(n, 3, m, 5), normal(3), uniform(3)]),
+    Case("grid_sampler", lambda n, m: [normal(n, 3, 6, 5), normal(n, 4, m, 2)],
+         {"interpolation_mode": 0, "padding_mode": 0, "align_corners": 0}),
+    Case("GatherTopk", lambda n, m: [normal(n, m, 5), whole(4, n, 3)]),
+    Case("GridPriorsTRT", lambda n, m: [normal(3, 4), normal(m), normal(5)], {"stride_h": 8, "stride_w": 4}),
+    Case("TRTBicubicInterpolate", lambda n, m: [normal(n, 3, m, 5)], {"scale_factor": [2.0, 3.0], "align_corners": 0}),
     Case("TopkLastDim", lambda n, m: [normal(n, m, 5)], {"type_id": 0, "k": 3, "is_largest": 1}),
 ]
