@@ -75,6 +75,20 @@ def profile(low: str, usual: str, high: str, *names: str) -> list[str]:
             *shapes("trt-max-shapes", high, *names)]
 
 
+def save(file: Path, nodes: list[onnx.NodeProto], x: list[int], dtype: int, y: list[int | None] | None,
+         weights: Sequence[onnx.TensorProto] = ()) -> None:
+    """A model of one input x, float32, and one output y."""
+    graph = helper.make_graph(nodes, file.stem, [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)],
+                              [helper.make_tensor_value_info("y", dtype, y)], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file)
+
+
+def save_small(file: Path) -> None:
+    w = numpy_helper.from_array(np.random.default_rng(0).normal(size=(8, 4, 3, 3)).astype(np.float32), "w")
+    save(file, [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["y"])], [1, 4, 12, 12],
+         TensorProto.FLOAT, None, [w])
+
+
 def test_five_networks_agree_with_onnx_runtime(tmp_path: Path) -> None:
     texts = ("input_ids", "attention_mask", "token_type_ids")
     onnx.save(ZOO["lstm_tagger"].model(), tmp_path / "lstm.onnx")
@@ -135,34 +149,33 @@ def test_engines_and_timings_are_saved_inspected_and_run(tmp_path: Path, generat
 
 def test_lower_precisions_are_permissions_and_tactics_are_replayed(tmp_path: Path) -> None:
     """--fp16 and --int8 exist up to generation 10. Its calibrator is asked once; then its cache is enough."""
+    save_small(tmp_path / "small.onnx")
     sizes = profile("1,1,8,8", "2,1,8,8", "4,1,8,8", "image")
     low = ["run", DIGITS, "--trt", "--onnxrt", *FAST, *sizes, "--int8", "--calibration-cache", "ranges.txt"]
     first, again, engine, other, recorded, replayed = polygraphy(
         "10", tmp_path, [*low, "--fp16", "--save-engine", "a.engine"], low,
         ["inspect", "model", "a.engine", "--show", "layers"],
         ["run", DIGITS, "--trt", *FAST, *sizes, "--int8", "--calib-base-cls", "IInt8MinMaxCalibrator"],
-        ["run", DIGITS, "--trt", "--onnxrt", *FAST, *sizes, "--save-tactics", "tactics.json"],
-        ["run", DIGITS, "--trt", "--onnxrt", *FAST, *sizes, "--load-tactics", "tactics.json"])
+        ["run", "small.onnx", "--trt", "--onnxrt", *FAST, "--save-tactics", "tactics.json"],
+        ["run", "small.onnx", "--trt", "--onnxrt", *FAST, "--load-tactics", "tactics.json"])
     assert all("Pass Rate: 100.00%" in output for output in (first, again, recorded, replayed))
     assert "FP16 permits a lower precision; this version computes in the types given" in first
     assert "Saving calibration cache" in first and "Loading calibration cache" in again
     assert (tmp_path / "ranges.txt").read_text().startswith("TRT-101600-EntropyCalibration2\nimage: ")
     assert "logits" in engine and "PASSED" in other
-    assert len(json.loads((tmp_path / "tactics.json").read_text())["replay"]) > 5
+    assert len(json.loads((tmp_path / "tactics.json").read_text())["replay"]) >= 1
 
 
 def test_debug_precision_and_timing_caches(tmp_path: Path) -> None:
-    relu = helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["y"])
-    w = numpy_helper.from_array(np.random.default_rng(0).normal(size=(8, 4, 3, 3)).astype(np.float32), "w")
-    onnx.save(helper.make_model(helper.make_graph(
-        relu, "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 12, 12])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [w]), ir_version=10,
-        opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "small.onnx")
+    save_small(tmp_path / "small.onnx")
+    save(tmp_path / "late.onnx", [helper.make_node("NonZero", ["x"], ["y"])], [4, 6], TensorProto.INT64, [2, None])
     check = [sys.executable, "-S", "-c", "import os; assert os.path.getsize('polygraphy_debug.engine')"]
-    debugged, timed, known = polygraphy(
+    debugged, timed, known, late = polygraphy(
         "8", tmp_path, ["debug", "precision", "small.onnx", "--fp16", "--precision-constraints", "obey", *FAST,
                         "--mode", "linear", "--check", *check],
         ["run", "small.onnx", "--trt", "--save-timing-cache", "times"],
-        ["run", "small.onnx", "--trt", "--onnxrt", "--load-timing-cache", "times"])
+        ["run", "small.onnx", "--trt", "--onnxrt", "--load-timing-cache", "times"],
+        ["run", "late.onnx", "--trt", "--onnxrt", "--val-range", "[-1,1]"])
     assert "try running" in debugged and "Pass Rate: 100.0%" in debugged
     assert (tmp_path / "times").stat().st_size and "Pass Rate: 100.00%" in known and "PASSED" in timed
+    assert "y [dtype=int32, shape=(2," in late and "Pass Rate: 100.00%" in late, "there is no INT64 in generation 8"

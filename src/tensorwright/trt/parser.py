@@ -14,7 +14,7 @@ from ..ir.refittable import is_free, plain
 from ..ir.value_inputs import companions
 from .enums import DataType, OnnxParserFlag, WeightsRole
 from .layer import ILayer
-from .layers import IIdentityLayer
+from .layers import ICastLayer, IIdentityLayer
 from .lifetime import Lifetime
 from .logger import ILogger
 from .network import INetworkDefinition
@@ -151,14 +151,13 @@ def fill(to: INetworkDefinition, parsed: Network, by_node: dict[str, list[ILayer
 
 def is_narrowed(network: INetworkDefinition, given: ValueType) -> bool:
     """Whether an input or output of a model is INT32 here though the model says int64: in generations 5 to 8, which
-    have no INT64. What has no shape before it is computed stays as it is."""
-    return 0 < network._number < 10 and isinstance(given, TensorType) and given.dtype == DType.int64
+    have no INT64."""
+    return 0 < network._number < 10 and getattr(given, "dtype", None) == DType.int64
 
 
 def converted(to: INetworkDefinition, tensor: ITensor, name: str, dtype: DataType) -> ITensor:
     """The tensor in another type, by a layer of its own."""
-    layer = to._class(IIdentityLayer)(to, [tensor], 1, f"{name}.conversion")
-    layer._output_types[0] = dtype
+    layer = to._class(ICastLayer)(to, [tensor], 1, f"{name}.conversion", to_type=dtype)
     layer._outputs[0]._name = name
     to._layers.append(layer)
     return layer._outputs[0]
