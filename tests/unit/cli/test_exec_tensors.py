@@ -11,6 +11,7 @@ import pytest
 
 from tensorwright.cli.console import FAILED, USAGE
 from tensorwright.cli.exec.accuracy import distance
+from tensorwright.cli.exec.tuning import knobs, search
 
 from .test_exec import QUICK, execute
 
@@ -128,3 +129,43 @@ def test_build_routes(model: Path) -> None:
     build = [f"--onnx={model}/m.onnx", "--shapes=x:3x8", "--skipInference"]
     execute(*build, "--setBuildRoute=-optimization_level=0 -threads=1")
     assert "build_route" in execute(*build, "--setBuildRoute=-nonsense=1", code=FAILED)[1]
+
+
+def test_build_routes_are_tuned(model: Path, tmp_path: Path) -> None:
+    tune = [f"--onnx={model}/m.onnx", "--shapes=x:3x8", *QUICK,
+            "--tuneBuildRoutes=-optimization_level=0 -threads=[1|2]"]
+    cache = tmp_path / "tuning"
+    (tmp_path / "all").mkdir()
+    out, _ = execute(*tune, f"--tuningCacheFile={cache}", f"--tuningResultFile={tmp_path}/best.json",
+                     f"--saveAllEngines={tmp_path}/all", f"--saveEngine={tmp_path}/best.plan")
+    header, *rows = map(json.loads, cache.read_text().splitlines())
+    assert [row["route"] for row in rows] == [f"-optimization_level=0 -threads={n}" for n in (1, 2)]
+    best = min(rows, key=lambda row: row["medianMs"])
+    assert json.loads((tmp_path / "best.json").read_text()) == best and f"Best build route of 2: {best['route']}" in out
+    assert len(list((tmp_path / "all").iterdir())) == 2 and header["knobs"].startswith("-optimization_level=[0]")
+    execute(f"--loadEngine={tmp_path}/best.plan", *QUICK)
+    before = cache.read_text()
+    out, _ = execute(*tune, f"--tuningCacheFile={cache}", "--continue")
+    assert cache.read_text() == before and "Engine built" not in out
+    other = [a.replace("1|2", "1|2|4") for a in tune]
+    assert "another search" in execute(*other, f"--tuningCacheFile={cache}", "--continue", code=FAILED)[1]
+    out, _ = execute(*tune, "--dryRun")
+    assert out.count("Build route: -optimization_level=0 -threads=") == 2 and "Engine built" not in out
+    assert "no build route was measured" in execute(*tune, "--tuningTimeOut=0", code=FAILED)[1]
+    for wrong, says in (("--tuneBuildRoutes=threads", "'threads'"), ("--dryRun", "--tuneBuildRoutes")):
+        assert says in execute(f"--onnx={model}/m.onnx", wrong, code=FAILED)[1]
+
+
+def test_searches() -> None:
+    space = knobs("-a=[1|2|3] -b=[x|y|z]")
+    cost = {"1": 3.0, "2": 1.0, "3": 2.0, "x": 0.3, "y": 0.2, "z": 0.1}
+    counts = {}
+    for kind in ("full", "fast", "mixed"):
+        tried: dict[str, float] = {}
+
+        def try_(route: str, tried: dict[str, float] = tried) -> float:
+            return tried.setdefault(route, sum(cost[value] for value in re.findall(r"=(\w)", route)))
+        search(kind, space, try_)
+        counts[kind] = len(tried)
+        assert min(tried, key=tried.__getitem__) == "-a=2 -b=z"
+    assert counts == {"full": 9, "fast": 5, "mixed": 7}

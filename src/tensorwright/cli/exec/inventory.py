@@ -204,10 +204,19 @@ ACCURACY = (
          metavar="X"),
 )
 
-TUNING = tuple(later(name, "Tuning", "use --builderOptimizationLevel and --timingCacheFile", value=value)
-               for name, value in (("tuneBuildRoutes", True), ("tuneBuildRouteFile", True), ("tuningSearch", True),
-                                   ("tuningCacheFile", True), ("tuningResultFile", True), ("tuningTimeOut", True),
-                                   ("continue", False), ("dryRun", False), ("saveAllEngines", True)))
+TUNING = (
+    Flag("tuneBuildRoutes", "Tuning", "-knob=[a|b] -knob=c ...: build and measure an engine for each choice, and "
+         "report the best; --saveEngine gets it", str, metavar="ROUTES"),
+    Flag("tuneBuildRouteFile", "Tuning", "the same, in a file", Path, metavar="FILE"),
+    Flag("tuningSearch", "Tuning", "full: every choice; fast: one knob after the other; mixed: fast, then all of the "
+         "two best of each knob", one_of("fast", "full", "mixed"), "full", metavar="fast|full|mixed"),
+    Flag("tuningCacheFile", "Tuning", "write what was measured there, as JSON lines", Path, metavar="FILE"),
+    Flag("continue", "Tuning", "do not measure again what --tuningCacheFile has of the same search"),
+    Flag("tuningResultFile", "Tuning", "write the best choice there, as JSON", Path, metavar="FILE"),
+    Flag("tuningTimeOut", "Tuning", "seconds after which no further engine is built", number(0), metavar="SECONDS"),
+    Flag("dryRun", "Tuning", "print the choices, and stop"),
+    Flag("saveAllEngines", "Tuning", "write each engine into this folder", Path, metavar="DIR"),
+)
 
 REPORTING = (
     Flag("verbose", "Reporting", "say more, and what the figures mean", others=("-v",)),

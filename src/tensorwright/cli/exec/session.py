@@ -27,6 +27,7 @@ from .log import Log
 from .profile import profiled
 from .syntax import shown
 from .timing import Pace, measure
+from .tuning import tune
 from .weights import lacks_weights, prepare
 
 #: Build flags that mean something for an engine that is loaded.
@@ -34,7 +35,8 @@ LOADING = ("saveEngine", "loadEngine", "skipInference", "getPlanVersionOnly", "u
            "asyncFileReader", "refitFromOnnx")
 #: The generation whose flags and report these are.
 GENERATION = "v101600"
-WRITTEN = ("saveEngine", "timingCacheFile", "exportTimes", "exportProfile", "exportLayerInfo", "exportOutput")
+WRITTEN = ("saveEngine", "timingCacheFile", "exportTimes", "exportProfile", "exportLayerInfo", "exportOutput",
+           "tuningCacheFile", "tuningResultFile")
 
 
 def run(given: Sequence[Given], console: Console) -> int:
@@ -79,6 +81,12 @@ def check(asked: Asked) -> None:
                     "layerPrecisions", "layerOutputTypes", "inputIOFormats", "outputIOFormats")]
         if building:
             raise UsageError(f"{building[0]} is for building, and --loadEngine gives an engine that is built")
+    if tuning(asked):
+        for name in ("loadEngine", "setBuildRoute", "skipInference", "getPlanVersionOnly", "timeDeserialize"):
+            if asked[name]:
+                raise UsageError(f"--{name} and --tuneBuildRoutes contradict each other")
+    elif used := [g.spelling for g in asked.given if g.flag.section == "Tuning"]:
+        raise UsageError(f"{used[0]} is for tuning: say what to try with --tuneBuildRoutes")
     if asked["device"] != 0:
         raise UnsupportedError(f"--device={asked['device']}: there is device 0 only, the CPU", try_="leave it out")
     if asked["duration"] < 0 and asked["duration"] != -1:
@@ -93,6 +101,10 @@ def check(asked: Asked) -> None:
                      "dumpRawBindingsToFile", "saveDebugTensors", "saveAllDebugTensors", "loadRefOutputs"):
             if asked[name]:
                 raise UsageError(f"--{name} needs the inference that --skipInference or --timeDeserialize leaves out")
+
+
+def tuning(asked: Asked) -> bool:
+    return asked["tuneBuildRoutes"] is not None or asked["tuneBuildRouteFile"] is not None
 
 
 def announce(asked: Asked, log: Log) -> None:
@@ -134,6 +146,9 @@ def execute(asked: Asked, log: Log, console: Console) -> None:
         version = version_of(asked["loadEngine"])
         log.info(f"Plan was created with: {version}")
         console.result(plan_version=version)
+        return
+    if tuning(asked):
+        tune(asked, log, console)
         return
     plan = plan_of(asked, log)
     console.result(engine_bytes=len(plan))
