@@ -57,9 +57,14 @@ def signature(function: Callable[..., Any], more: Mapping[str, Attribute]
               ) -> tuple[dict[str, Attribute], tuple[int, int | None], list[str]]:
     """(attributes, fewest and most inputs, names of inputs) of a function, from its parameters."""
     declared, names = dict[str, Attribute](), list[str]()
-    least, endless, title = 0, False, function.__name__
-    for p in inspect.signature(function, eval_str=True).parameters.values():
-        kind, given = kind_of(p.annotation), p.default is not p.empty
+    least, endless, title = 0, False, getattr(function, "__name__", repr(function))
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:             # some functions written in C
+        raise InputError(f"{title} does not tell its parameters: {error}",
+                         try_="wrap it: def f(x): ..., or register a Definition") from None
+    for p in parameters:
+        kind, given = kind_of(_evaluated(p.annotation, function)), p.default is not p.empty
         if p.kind is p.VAR_POSITIONAL:
             endless = True
         elif p.kind is p.VAR_KEYWORD or p.name in more:
@@ -76,6 +81,16 @@ def signature(function: Callable[..., Any], more: Mapping[str, Attribute]
             names.append(p.name)
             least = least if given else len(names)
     return {**declared, **more}, (least, None if endless else len(names)), names
+
+
+def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
+    """An annotation, also where it is text; those that name what is only there for type checkers stay text."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}))
+    except Exception:
+        return annotation
 
 
 def shape_rule(shape: Callable[..., Any] | None, dtype: Any) -> Callable[..., Any]:

@@ -336,3 +336,15 @@ def test_packages_announce_modules_that_are_imported_when_asked_for(monkeypatch:
     assert plugins.find("other::thing") is None and plugins.find("other::more") is None
     assert plugins.find("short") is None
     assert loaded == ["announced", "other::thing", "short"]
+
+
+def test_annotations_may_be_text_and_may_name_what_is_not_there() -> None:
+    def f(x: NotImported, y: NotImported | None = None, k: int = 1, beta: float | None = None):  # noqa: F821
+        return x
+
+    definition = tensorwright.custom_op("text")(f).definition       # type: ignore[attr-defined]
+    assert definition.inputs == (1, 2)
+    assert {n: a.kind for n, a in definition.attributes.items()} == {"k": "int", "beta": "float"}
+    for untold in (dict, 3):
+        with pytest.raises(InputError, match="parameters"):
+            tensorwright.custom_op("untold")(untold)                # type: ignore[type-var]
