@@ -81,10 +81,11 @@ def evaluator(model: bytes) -> ReferenceEvaluator:
     import onnx
     from onnx.reference import ReferenceEvaluator
 
+    from .host_boxes import CORRECTED as BOXES
     from .host_control import CORRECTED
     from .host_sampling import CORRECTED as QUICKER
     proto = onnx.load_model_from_string(model)
-    ours: list[Any] = [*CORRECTED, *QUICKER, *(op for make in FOREIGN for op in make(proto))]
+    ours: list[Any] = [*CORRECTED, *QUICKER, *BOXES, *(op for make in FOREIGN for op in make(proto))]
     return ReferenceEvaluator(proto, new_ops=ours)
 
 

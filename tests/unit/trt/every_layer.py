@@ -118,12 +118,6 @@ def fill(b: Making) -> Any:
     return layer
 
 
-def nms(b: Making) -> Any:
-    layer = b.n.add_nms(b.x(1, 5, 4), b.x(1, 5, 2), b.c(3, np.int32))
-    layer.set_input(3, b.c(0.5))
-    return layer
-
-
 def resize(b: Making) -> Any:
     layer = b.n.add_resize(b.x(1, 1, 2, 3))
     layer.shape = (1, 1, 4, 6)
@@ -169,7 +163,7 @@ MAKERS: dict[str, Callable[[Making], Any]] = {
     "IMatrixMultiplyLayer": lambda b: b.n.add_matrix_multiply(b.x(2, 3), b.m.MatrixOperation.NONE, b.x(4, 3),
                                                               b.m.MatrixOperation.TRANSPOSE),
     "IMoELayer": moe,
-    "INMSLayer": nms,
+    "INMSLayer": lambda b: b.n.add_nms(b.x(1, 5, 4), b.x(1, 5, 2), b.c(3, np.int32)),
     "INonZeroLayer": lambda b: b.n.add_non_zero(b.x(2, 3)),
     "INormalizationLayer": lambda b: b.n.add_normalization(b.x(2, 4, 3), b.c(np.ones((1, 1, 3))),
                                                            b.c(np.zeros((1, 1, 3))), 1 << 2),

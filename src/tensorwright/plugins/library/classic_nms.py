@@ -16,8 +16,8 @@ from ...dims import product
 from ...dtypes import DType
 from ...errors import InputError, ShapeError
 from ...ir import TensorType
+from ...ops.suppression import Collides, area, best_first, ordered, rank_within, sigmoid, survivors, wide
 from .rules import FLOAT, INT, agree, at_least, default, dims_are, floating, library, one_of, ranks
-from .suppression import Collides, area, best_first, ordered, rank_within, sigmoid, survivors, wide
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from ...errors import UnsupportedError
 from ...ir import TensorType
 from ...ops.sampling import corners, deformed
+from ...ops.suppression import wide
 from .rules import agree, at_least, default, dims_are, floating, length, library, ranks, whole
-from .suppression import wide
 
 
 def modulated_deform_conv(x: np.ndarray, offset: np.ndarray, mask: np.ndarray, weight: np.ndarray,

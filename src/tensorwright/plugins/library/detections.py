@@ -12,9 +12,9 @@ import numpy as np
 
 from ...errors import InputError
 from ...ir import TensorType
+from ...ops.suppression import best_first, overlap, rank_within, survivors, wide
 from .proposals import refined, refined_pixels
 from .rules import FLOAT, INT, at_least, default, dims_are, floating, length, library
-from .suppression import best_first, overlap, rank_within, survivors, wide
 
 #: Detections whose score is not above this never come out.
 LOWEST = np.float32(0.01)

@@ -19,8 +19,8 @@ import numpy as np
 from ...dims import minimum
 from ...dtypes import DType
 from ...ir import TensorType
+from ...ops.suppression import best_first, ordered, overlap, rank_within, sigmoid, survivors, wide
 from .rules import FLOAT, INT, agree, at_least, default, dims_are, floating, library, one_of, ranks
-from .suppression import best_first, ordered, overlap, rank_within, sigmoid, survivors, wide
 
 #: Candidates of an image that are looked at, after sorting by score.
 CANDIDATES = 5000

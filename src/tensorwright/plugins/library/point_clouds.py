@@ -12,8 +12,8 @@ import numpy as np
 from ...dtypes import DType
 from ...errors import InputError
 from ...ir import TensorType
+from ...ops.suppression import rank_within, sigmoid, wide
 from .rules import FLOAT, FLOATS, INT, INTS, at_least, default, dims_are, floating, length, library, ranks, whole
-from .suppression import rank_within, sigmoid, wide
 
 
 def voxels(points: np.ndarray, num_points: np.ndarray, *, max_num_points_per_voxel: int, max_voxels: int,

@@ -14,8 +14,8 @@ import numpy as np
 from ...dims import product
 from ...errors import InputError, ShapeError
 from ...ir import TensorType
+from ...ops.suppression import overlap, rank_within, survivors, wide
 from .rules import FLOAT, FLOATS, INT, agree, at_least, default, dims_are, floating, length, library, ranks
-from .suppression import overlap, rank_within, survivors, wide
 
 
 def best(scores: np.ndarray, boxes: np.ndarray, *, before: int, after: int, iou: float, pixel: float = 0.0,

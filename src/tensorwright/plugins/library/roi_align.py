@@ -13,8 +13,8 @@ import numpy as np
 
 from ...ir import TensorType
 from ...ops.sampling import clamped, largest, mean, positions, region, strict
+from ...ops.suppression import wide
 from .rules import INT, agree, at_least, default, dims_are, floating, length, library, one_of, ranks, whole
-from .suppression import wide
 
 
 def roi_align(x: np.ndarray, rois: np.ndarray, batch_indices: np.ndarray, *, coordinate_transformation_mode: int,
