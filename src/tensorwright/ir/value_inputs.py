@@ -66,6 +66,6 @@ def sizes_of(values: Mapping[str, Any], names: Mapping[str, tuple[str, int]]) ->
 
 
 def completed(feeds: Mapping[str, Any], names: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
-    """The feeds with the companions that are not among them."""
-    sizes = sizes_of(feeds, {n: c for n, c in names.items() if n not in feeds})
+    """The feeds with the companions of their values, whatever companions are among them."""
+    sizes = sizes_of(feeds, names)
     return {**feeds, **{name: np.empty(shape, np.bool_) for name, shape in sizes.items()}}

@@ -183,7 +183,7 @@ def check_memory(network: INetworkDefinition) -> None:
         if not int(tensor.allowed_formats) >> int(TensorFormat.LINEAR) & 1:
             raise UnsupportedError(f"tensor {tensor.name!r} does not allow {TensorFormat.LINEAR}, the only format in "
                                    "this version", try_="tensor.allowed_formats |= 1 << int(TensorFormat.LINEAR)")
-        if tensor.location != TensorLocation.DEVICE:
+        if tensor.location != TensorLocation.DEVICE and not tensor.is_shape_tensor:
             raise UnsupportedError(f"tensor {tensor.name!r} is to be at {tensor.location}: only DEVICE is in this "
                                    "version, and means the host's memory on a CPU")
 
@@ -205,12 +205,15 @@ def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) 
     if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS) or config.get_flag(BuilderFlag.STRICT_TYPES):
         check_precisions(network)
     check_memory(network)
+    for layer in network._layers:
+        for note in layer._notes():
+            say(logger, ILogger.WARNING, f"layer {layer.name!r}: {note}")
     records, weights = network._finish_for(config)
     check_plugins(records, config)
     profiles = network._batches() if network.has_implicit_batch_dimension else config._made_profiles(records)
     ranges = found_ranges(network, records, config, logger)
     for profile in config._profiles:
-        for name in profile._shapes:
+        for name in (*profile._shapes, *profile._values):
             if name not in records.inputs:
                 raise InputError(f"a profile names {name!r}, which is not an input", inputs=", ".join(records.inputs))
     selection = None if config.algorithm_selector is None else Selection(config, logger)

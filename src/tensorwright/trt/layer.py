@@ -298,6 +298,10 @@ class ILayer(Closed):
                                    "EXPLICIT_BATCH))")
         return self._lower(to, values)
 
+    def _notes(self) -> list[str]:
+        """What a build must say of this layer: wishes that have no effect."""
+        return []
+
     def _reads(self) -> Sequence[ITensor | None]:
         """The tensors whose layers must be written before this one."""
         return self._inputs

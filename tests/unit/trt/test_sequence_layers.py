@@ -329,6 +329,20 @@ def test_an_assertion_that_constants_break_fails_the_build() -> None:
     run(make, normal(2))
 
 
+def test_wishes_without_effect_are_logged() -> None:
+    def make(n: Any, x: list[Any]) -> list[Any]:
+        made = n.add_attention(x[0], x[0], x[0], trt.AttentionNormalizationOp.SOFTMAX, False)
+        made.decomposable = True
+        ones = [n.add_constant((1, 1, 1, 1), np.ones((1, 1, 1, 1), np.float32)).get_output(0) for _ in range(2)]
+        layer = n.add_normalization(made.get_output(0), *ones, 1 << 3)
+        layer.compute_precision = trt.float16
+        return [layer.get_output(0)]
+    builder, (network, config), lines = network_of(make, [normal(1, 2, 3, 4)])
+    assert builder.build_serialized_network(network, config) is not None
+    assert any("decomposable has no effect" in line for line in lines)
+    assert any("compute_precision DataType.HALF permits" in line for line in lines)
+
+
 def test_collectives_are_refused_without_a_communicator() -> None:
     def make(n: Any, x: list[Any]) -> list[Any]:
         layer = n.add_dist_collective(x[0], trt.CollectiveOperation.ALL_REDUCE, trt.ReduceOperation.SUM, -1, None)

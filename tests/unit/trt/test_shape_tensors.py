@@ -192,6 +192,29 @@ def test_values_may_be_data_too() -> None:
     assert numbers.tolist() == [2, 8]
 
 
+def test_two_profiles_and_a_tensor_that_is_said_to_be_on_the_host() -> None:
+    """An engine chooses the profile that allows the values; a context has the one that is set."""
+    case = Case(resized, *RESIZE, v10)
+    case.tensors["size"].location = v10.TensorLocation.HOST
+    large = case.builder.create_optimization_profile()
+    large.set_shape_input("size", (1, 2, 9, 9), (1, 2, 10, 10), (1, 2, 16, 16))
+    case.config.add_optimization_profile(large)
+    engine = case.engine()
+    assert engine is not None, case.lines
+    assert engine.get_tensor_profile_values(1, "size")[2] == [1, 2, 16, 16]
+    x = RANDOM.standard_normal((1, 2, 2, 3), dtype=np.float32)
+    for h, w in ((4, 4), (12, 9), (2, 3)):
+        sizes = np.array([1, 2, h, w], np.int32)
+        np.testing.assert_array_equal(engine._engine.run({"x": x, "size": sizes})["y0"], nearest(x, h, w))
+    context, y = engine.create_execution_context(), np.zeros((1, 2, 12, 9), np.float32)
+    sizes = np.array([1, 2, 12, 9], np.int32)
+    for name, array in (("x", x), ("size", sizes), ("y0", y)):
+        context.set_tensor_address(name, array.ctypes.data)
+    assert not context.execute_async_v3(0)
+    assert context.set_optimization_profile_async(1, 0) and context.execute_async_v3(0)
+    np.testing.assert_array_equal(y, nearest(x, 12, 9))
+
+
 def test_what_is_refused() -> None:
     inputs, _ = RESIZE
     assert Case(resized, inputs, {}).engine() is None
@@ -199,6 +222,8 @@ def test_what_is_refused() -> None:
     assert case.engine() is None and "set_shape_input('size'" in "\n".join(case.lines)
     case = Case(resized, inputs, {"size": ((1, 1), (1, 1), (1, 1))})
     assert case.engine() is None and "which has 4" in "\n".join(case.lines)
+    case = Case(resized, inputs, {"size": RESIZE[1]["size"], "sise": ((1,), (1,), (1,))})
+    assert case.engine() is None and "'sise', which is not an input" in "\n".join(case.lines)
     profile = case.builder.create_optimization_profile()
     for wrong in (((1,), (2, 3), (4,)), ((3,), (2,), (4,)), ((-1,), (2,), (4,))):
         with pytest.raises(RuntimeError):

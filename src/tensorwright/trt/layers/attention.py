@@ -43,6 +43,10 @@ class IAttentionOutputLayer(IAttentionBoundaryLayer):
 
     _layer_type = LayerType.ATTENTION_OUTPUT
 
+    def _notes(self) -> list[str]:
+        return ["decomposable has no effect: one kernel computes the attention where there is one, else its parts do"] \
+            if self.attention.decomposable else []
+
     def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
         a = self.attention
         a._check()

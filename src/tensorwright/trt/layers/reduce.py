@@ -63,6 +63,11 @@ class INormalizationLayer(ILayer):
     compute_precision = Param(DataType.FLOAT)
     _per_channel = Param(False)
 
+    def _notes(self) -> list[str]:
+        if self.compute_precision == DataType.FLOAT:
+            return []
+        return [f"compute_precision {self.compute_precision} permits less than float32, which is computed in"]
+
     @property
     def is_v2(self) -> bool:
         return bool(self._per_channel)
