@@ -13,7 +13,7 @@ from .debug import NetworkDebug
 from .enums import DataType, NetworkDefinitionCreationFlag
 from .enums.choice import members
 from .flow import NetworkFlow
-from .foundation import BATCH, IMPLICIT_BATCH, Dims, Shape, ours
+from .foundation import BATCH, IMPLICIT_BATCH, Dims, IHostMemory, Shape, ours
 from .layer import ILayer, Lowering
 from .layers import IConstantLayer
 from .lifetime import Lifetime
@@ -97,6 +97,15 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
     def has_explicit_precision(self) -> bool:
         """False: types are those given, and flags permit lower ones."""
         return False
+
+    def serialize(self) -> IHostMemory | None:
+        """The network as it is now: see network_bytes. None, with an error in the log, when it is not complete."""
+        from .network_bytes import network_bytes
+        try:
+            return network_bytes(self._finish())
+        except TensorwrightError as error:
+            self._logger.error(error)
+            return None
 
     def _batches(self) -> tuple[Profile, ...]:
         """The one profile of a network with an implicit batch dimension."""

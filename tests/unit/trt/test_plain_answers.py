@@ -95,6 +95,34 @@ def test_tensors_are_linear(module: Any) -> None:
         assert engine.get_device_memory_size_for_profile(0) == engine.device_memory_size
 
 
+def test_a_network_in_bytes() -> None:
+    """What serialize writes is the network: read again, it means the same."""
+    import io
+    import json
+    import zipfile
+
+    from tensorwright.ir.network_codec import decode_network
+    from tensorwright.ops.evaluate import evaluate
+    from tensorwright.ops.registry import REGISTRY
+    log = Log()
+    network = v10.Builder(log).create_network(0)
+    x = network.add_input("x", v10.float32, (2, 3))
+    w = network.add_constant((2, 3), np.arange(6, dtype=np.float32)).get_output(0)
+    assert network.serialize() is None and "no outputs" in log.errors()
+    y = network.add_elementwise(x, w, v10.ElementWiseOperation.PROD).get_output(0)
+    y.name = "y"
+    network.mark_output(y)
+    content = bytes(network.serialize())
+    assert content == bytes(network.serialize())
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        data = json.loads(archive.read("network.json"))
+        arrays = {name: np.load(io.BytesIO(archive.read(f"constants/{i}.npy")), allow_pickle=False)
+                  for i, name in enumerate(data["constants"])}
+    given = np.ones((2, 3), np.float32) * 2
+    found = evaluate(decode_network(data, arrays, REGISTRY), {"x": given})
+    np.testing.assert_array_equal(found["y"], given * np.arange(6).reshape(2, 3))
+
+
 def test_tensors_of_a_network() -> None:
     network = v8.Builder(Log()).create_network(1)
     x, z = network.add_input("x", v8.float32, (2, 3)), network.add_input("z", v8.float32, (4,))
