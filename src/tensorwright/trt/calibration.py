@@ -21,6 +21,7 @@ from ..cuda.memory import host
 from ..dims import evaluate
 from ..errors import BuildError, InputError
 from ..ir import Network, TensorType
+from ..ir.value_inputs import companions
 from ..plan.records import Plan, Profile
 from ..runtime.memory import array_at
 from .callbacks import guarded
@@ -175,7 +176,7 @@ def fixed(profile: Profile) -> Profile:
 
 def next_batch(calibrator: Any, records: Network, env: Mapping[str, int]) -> dict[str, np.ndarray] | None:
     """The inputs' values; None when there are no more. BuildError for anything but an address for each."""
-    names = list(records.inputs)
+    names = [n for n in records.inputs if n not in companions(records.inputs)]
     failed = object()
     addresses = guarded(calibrator.get_batch, names, *older(calibrator.get_batch), failed=failed)
     if addresses is failed:

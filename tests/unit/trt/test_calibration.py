@@ -296,3 +296,27 @@ def test_flags_and_types() -> None:
         config.int8_calibrator = object()
     assert built(v10, None, log=log)[0] is not None
     assert any("neither a calibrator nor a dynamic range" in line for line in log.lines)
+
+
+def test_inputs_whose_values_decide_shapes_are_batches_too() -> None:
+    builder = v8.Builder(Log())
+    network = builder.create_network(1)
+    x = network.add_input("x", v8.float32, (2, 6))
+    sizes = network.add_input("sizes", v8.int32, (2,))
+    shuffle = network.add_shuffle(x)
+    shuffle.set_input(1, sizes)
+    shuffle.get_output(0).name = "y"
+    network.mark_output(shuffle.get_output(0))
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    profile.set_shape_input("sizes", (1, 1), (3, 4), (12, 12))
+    config.add_optimization_profile(profile)
+    config.set_flag(v8.BuilderFlag.INT8)
+    values = np.arange(12, dtype=np.float32), np.array([3, 4], np.int32)
+    batches = [[a.ctypes.data for a in values]]
+    config.int8_calibrator = calibrator_of(
+        v8.IInt8MinMaxCalibrator, [], get_batch=lambda self, names: batches.pop() if batches and names == ["x", "sizes"]
+        else None)
+    log = builder.logger
+    engine = builder.build_engine(network, config)
+    assert engine is not None, log
+    assert amax(engine) == {"x": 11, "y": 11}, "whole numbers have no range"
