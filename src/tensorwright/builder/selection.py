@@ -44,7 +44,8 @@ class Question:
     chosen: int
 
 
-#: The numbers of offers that the layer may get; of these, the fastest is taken. Raises what shall end the build.
+#: The numbers of offers that the layer may get: what the builder would take when it is among them, else the fastest.
+#: Raises what shall end the build.
 Ask = Callable[[Question], Sequence[int]]
 
 
@@ -69,7 +70,8 @@ def selected(tuner: Tuner, works: Iterable[KernelWork], profile: Profile, ask: A
         if not allowed:
             raise BuildError(f"no tactic was selected for {', '.join(work.name for work in sharing)}",
                              try_="layers that are equal share one: select one that all of them have in common")
-        best = min(allowed, key=lambda i: (inf if offers[i].seconds is None else offers[i].seconds, i != first))
+        best = first if first in allowed else min(
+            allowed, key=lambda i: inf if (seconds := offers[i].seconds) is None else seconds)
         choices[problem] = before if best == first else tuner.forced(problem, offers[best].tactic, offers[best].seconds)
         for work in sharing:
             tell(question(work, profile, offers, best))

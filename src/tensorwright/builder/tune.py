@@ -285,13 +285,16 @@ class Tuner:
             launches.append(trial.launch(c.source, c.tactic, device.load([c.code])))
         return launches
 
-    def known(self, problem: Problem) -> Iterator[tuple[Tactic, Source, float | None]]:
-        """Every tactic for a problem, its source, and its seconds where it was timed; infinite where it was wrong."""
-        times = self.cache.known(problem)
-        for tactic in self._tactics(problem):
+    def known(self, problem: Problem) -> list[tuple[Tactic, Source, float | None]]:
+        """Every tactic for a problem that the options allow, its source, and its seconds where it was timed; infinite
+        where it was wrong."""
+        times, found = self.cache.known(problem), list[tuple[Tactic, Source, float | None]]()
+        for tactic in sorted(self._tactics(problem), key=approximate):
             symbol = symbol_of(problem, tactic)
-            if symbol not in self.banned:
-                yield tactic, tactic.source(problem, self.cpu, symbol), times.get(self._entry(tactic))
+            source = tactic.source(problem, self.cpu, symbol)
+            if symbol not in self.banned and self._fits(problem, source):
+                found.append((tactic, source, times.get(self._entry(tactic))))
+        return found[:self.options.max_tactics]
 
     def forced(self, problem: Problem, tactic: Tactic, seconds: float | None) -> Choice:
         """This tactic for the problem. BuildError when it cannot be compiled."""

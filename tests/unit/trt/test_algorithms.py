@@ -39,7 +39,8 @@ def selector_of(choose: Callable[[Any, list[Any]], Any], api: Any = v8) -> Any:
     return Selector()
 
 
-def built(selector: Any, log: Log, api: Any = v8, level: int = 0, reject: bool = False, batch: int = 2) -> Any:
+def built(selector: Any, log: Log, api: Any = v8, level: int = 0, reject: bool = False, batch: int = 2,
+          max_num_tactics: int = -1, workspace: int = 0) -> Any:
     """Two different convolutions, the first dynamic in its batch when that is -1."""
     builder = api.Builder(log)
     network = builder.create_network(1)
@@ -52,6 +53,10 @@ def built(selector: Any, log: Log, api: Any = v8, level: int = 0, reject: bool =
     config = builder.create_builder_config()
     config.builder_optimization_level, config.algorithm_selector = level, selector
     config.set_timing_cache(config.create_timing_cache(b""), False)
+    if max_num_tactics > 0:
+        config.max_num_tactics = max_num_tactics
+    if workspace:
+        config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, workspace)
     if reject:
         config.set_flag(api.BuilderFlag.REJECT_EMPTY_ALGORITHMS)
     if batch == -1:
@@ -118,13 +123,22 @@ def test_times_are_told_and_the_fastest_of_those_allowed_is_taken() -> None:
 
     def every_other(context: Any, choices: list[Any]) -> list[int]:
         timed = [i for i, c in enumerate(choices) if c.timing_msec]
-        allowed[context.name] = [choices[i] for i in timed[::2]]
-        return timed[::2]
+        slower = sorted(timed, key=lambda i: choices[i].timing_msec)[1:]       # not what would be taken
+        allowed[context.name] = [choices[i] for i in slower or timed]
+        return slower or timed
     selector = selector_of(every_other, v10)
     assert built(selector, Log(), v10, level=1) is not None
     for name, choices in allowed.items():
         assert len(choices) > 1 or name not in ("one", "two")
         assert selector.reported[name].timing_msec == min(c.timing_msec for c in choices) > 0
+
+
+def test_choices_keep_to_the_other_wishes() -> None:
+    few, small = (lambda choices: len(choices) <= 2), (lambda choices: max(c.workspace_size for c in choices) <= 100_000)
+    for wish, value, check in (("max_num_tactics", 2, few), ("workspace", 100_000, small)):
+        selector = selector_of(lambda context, choices: range(len(choices)), v10)
+        assert built(selector, Log(), v10, **{wish: value}) is not None
+        assert all(check(choices) for choices in selector.asked.values())
 
 
 @pytest.mark.parametrize(("answer", "why"), [
