@@ -134,8 +134,10 @@ def test_times_are_told_and_the_fastest_of_those_allowed_is_taken() -> None:
 
 
 def test_choices_keep_to_the_other_wishes() -> None:
-    few, small = (lambda choices: len(choices) <= 2), (lambda choices: max(c.workspace_size for c in choices) <= 100_000)
-    for wish, value, check in (("max_num_tactics", 2, few), ("workspace", 100_000, small)):
+    for wish, value, check in (
+        ("max_num_tactics", 2, lambda choices: len(choices) <= 2),
+        ("workspace", 100_000, lambda choices: max(c.workspace_size for c in choices) <= 100_000),
+    ):
         selector = selector_of(lambda context, choices: range(len(choices)), v10)
         assert built(selector, Log(), v10, **{wish: value}) is not None
         assert all(check(choices) for choices in selector.asked.values())
