@@ -28,7 +28,7 @@ from .container import Container, Draft
 from .fields import Fields, parse
 from .keys import why_rebuild
 from .records import Plan
-from .refit import Hollow, from_json
+from .refit import Hollow, check_refit, from_json
 
 FORMAT = f"{container.MAJOR}.{container.MINOR}"
 
@@ -108,6 +108,7 @@ def _read(file: Container, trust: list[bytes], decode_op: Callable[[Any], Any]) 
     refit = from_json(manifest.data.get("refit", []))
     if manifest.data.get("stripped"):
         weights = Hollow.read(weights, manifest.data["stripped"])
+    check_refit(refit, weights)
     no_code = _why_not_trusted(file, trust)
     code = file.read("code")
     decoded = programs.decode(parse(file.read("programs"), "programs"), None if no_code else code, decode_op)

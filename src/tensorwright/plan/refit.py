@@ -13,6 +13,7 @@ import numpy as np
 from ..dtypes import DType
 from ..errors import PlanError
 from .fields import Fields
+from .tensors import StoredTensors
 
 if TYPE_CHECKING:
     from .records import Plan
@@ -58,6 +59,25 @@ def from_json(data: Any) -> tuple[WeightInfo, ...]:
             case _:
                 raise PlanError("refit must be arrays of a constant, its names, type, count and digest", at="manifest")
     return tuple(found)
+
+
+def check_refit(infos: tuple[WeightInfo, ...], weights: Mapping[str, np.ndarray]) -> None:
+    """PlanError unless each stands for a constant of the network of as many elements."""
+    for info in infos:
+        name = NETWORK + info.constant
+        if name not in weights:
+            raise PlanError(f"there is no constant {info.constant!r} that could be replaced", at="refit")
+        if elements(weights, name) != info.count:
+            raise PlanError(f"constant {info.constant!r} has {elements(weights, name)} elements, not {info.count}",
+                            at="refit")
+
+
+def elements(weights: Mapping[str, np.ndarray], name: str) -> int:
+    """Of an array, without reading it where its file tells."""
+    if isinstance(weights, Hollow):
+        return math.prod(weights.absent[name][1]) if name in weights.absent else elements(weights.there, name)
+    shape = weights.shape(name) if isinstance(weights, StoredTensors) else weights[name].shape
+    return math.prod(shape)
 
 
 def digest_of(array: np.ndarray) -> str:

@@ -84,6 +84,10 @@ class StoredTensors(Mapping[str, np.ndarray]):
         dtype, shape, _, _ = self._index[name]
         return math.prod(shape) * dtype.itemsize
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of an array, without reading it."""
+        return self._index[name][1]
+
     def __getitem__(self, name: str) -> np.ndarray:
         array = self._arrays.get(name)
         if array is None:

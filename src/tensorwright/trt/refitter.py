@@ -182,6 +182,10 @@ class Refitter(Recorded, Lifetime):
         """refit_cuda_engine: the weights are there when it returns."""
         return self.refit_cuda_engine()
 
+    def release_refit_resources(self) -> None:
+        """Forget the weights that were given; the engine keeps those it took."""
+        self._given.clear()
+
     def _array(self, w: WeightInfo) -> np.ndarray:
         """The weights given, as the network has them. InputError when they are not those an engine insists on."""
         given, location = self._given[w.constant]

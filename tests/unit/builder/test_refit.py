@@ -13,13 +13,13 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tensorwright import importer
-from tensorwright.builder import BuildOptions, build
+from tensorwright.builder import BuildOptions, build, rebuild
 from tensorwright.builder.refit import outline, recomputed
 from tensorwright.dtypes import DType
-from tensorwright.errors import PlanError
+from tensorwright.errors import BuildError, PlanError
 from tensorwright.ir import Network
 from tensorwright.plan.records import Plan
-from tensorwright.plan.refit import NETWORK, WeightInfo, stripped
+from tensorwright.plan.refit import NETWORK, Hollow, WeightInfo, check_refit, from_json, stripped
 from tensorwright.runtime import Engine, store
 
 rng = np.random.default_rng(7)
@@ -188,3 +188,37 @@ def test_what_cannot_be_refitted_cannot_be_stripped() -> None:
 def test_the_source_is_in_the_plan(case: tuple[Network, Plan]) -> None:
     network, plan = case
     assert {NETWORK + n for n in network.constants} <= set(plan.weights)
+
+
+def test_plans_that_are_compiled_again_can_still_be_refitted(case: tuple[Network, Plan]) -> None:
+    """On another machine: from the network in the plan, with the same weights that can be replaced."""
+    network, plan = case
+    again = rebuild(plan, BuildOptions(tune_budget=0, timing_cache=False))
+    assert again.refit == plan.refit
+    given = others(network, "random")
+    x = random(*[d if isinstance(d, int) else 3 for d in network.tensor("x").shape])
+    results = [Engine(replace(p, weights=recomputed(p, given))).run({"x": x})["y"] for p in (plan, again)]
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
+def test_plans_without_weights_cannot_be_compiled_again(case: tuple[Network, Plan]) -> None:
+    with pytest.raises(BuildError, match="without weights"):
+        rebuild(stripped(case[1]))
+
+
+def test_damaged_lists_of_weights_are_refused() -> None:
+    for data in ("x", [["w"]], [["w", "", "", "", "float32", -1, ""]], [["w", "", "", "", "float33", 1, ""]],
+                 [[1] * 7]):
+        with pytest.raises(PlanError):
+            from_json(data)
+    for data in ({"w": {"dtype": "string", "shape": [1]}}, {"w": {"dtype": "float32", "shape": [1 << 30, 1 << 30]}},
+                 {"w": {"dtype": "float32", "shape": [-1]}}, {"w": 3}, ["w"],
+                 {"there": {"dtype": "float32", "shape": []}}):
+        with pytest.raises(PlanError):
+            Hollow.read({"there": np.zeros(1)}, data)
+    known = {NETWORK + "w": np.zeros((2, 3), np.float32)}
+    good = WeightInfo("w", "", "", "", DType.float32, 6)
+    check_refit((good,), known)
+    for bad in (replace(good, constant="v"), replace(good, count=5)):
+        with pytest.raises(PlanError):
+            check_refit((bad,), known)

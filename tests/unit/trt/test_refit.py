@@ -251,3 +251,13 @@ def test_a_recorder_hears_refusals(log: Log) -> None:
     refitter.error_recorder = recorder = Recorder()
     refitter.set_named_weights("nothing", random(8))
     assert recorder.errors == ["no weights named 'nothing' can be replaced"]
+
+
+def test_resources_can_be_released(log: Log, x: np.ndarray) -> None:
+    old, bias = weights(), random(8)
+    engine = built(old, log, FLAG.REFIT)
+    refitter = trt.Refitter(engine, log)
+    assert refitter.set_named_weights("the bias", bias) and refitter.refit_cuda_engine()
+    refitter.release_refit_resources()
+    assert refitter.get_named_weights("the bias").size == 0 and refitter.refit_cuda_engine()
+    np.testing.assert_array_equal(results(engine, x), results(built({**old, "bias": bias}, log, FLAG.REFIT), x))
