@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, TensorwrightError, UnsupportedError
+from ..plugins.nodes import plugin_of
 from .expand import schema_of
 from .graph import DEEPEST, STANDARD, Frame, GraphImporter, opset_versions
 from .host import captured_names
@@ -65,18 +66,20 @@ class Survey:
         return found
 
 
-def survey(model: str | os.PathLike[str] | bytes | Any, base_dir: str | os.PathLike[str] | None = None) -> Survey:
-    """Try every node of an ONNX model. Behind a faulty one, types are those that the model declares."""
+def survey(model: str | os.PathLike[str] | bytes | Any, base_dir: str | os.PathLike[str] | None = None,
+           plugins_first: bool = False, values_are_sizes: bool = False) -> Survey:
+    """Try every node of an ONNX model, with the meaning that `importer.load` gives these parameters. Behind a faulty
+    node, types are those that the model declares."""
     from . import families
     assert families.COUNT, "no lowering is registered"
     try:
         source = load_model(model, base_dir)
     except TensorwrightError as error:
         return Survey(faults=[Fault(error)])
-    surveyor = Surveyor(source)
+    surveyor = Surveyor(source, plugins_first)
     found = surveyor.found
     try:
-        surveyor.network({})
+        surveyor.network({}, values_are_sizes)
     except TensorwrightError as error:
         if not found.faults:
             found.faults.append(surveyor.fault(error, -1))
@@ -90,8 +93,8 @@ def survey(model: str | os.PathLike[str] | bytes | Any, base_dir: str | os.PathL
 class Surveyor(GraphImporter):
     """An importer that goes on after a node that it cannot import."""
 
-    def __init__(self, source: ModelSource) -> None:
-        super().__init__(source)
+    def __init__(self, source: ModelSource, plugins_first: bool = False) -> None:
+        super().__init__(source, plugins_first)
         graph = self.proto.graph
         self.found = Survey(len(graph.node))
         self.declared = {v.name: v for v in (*graph.value_info, *graph.output)}
@@ -127,6 +130,8 @@ class Surveyor(GraphImporter):
                     self.check_operator(inner, opset_versions(function.opset_import), depth + 1)
                 except TensorwrightError as error:
                     raise error.located(where) if depth else error from None
+            return
+        if plugin_of(proto, self.source.array) is not None:
             return
         domain = "" if proto.domain in STANDARD else proto.domain
         version = opsets.get(proto.domain, opsets.get("", opsets.get("ai.onnx", 1)))

@@ -228,7 +228,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
         if self._event:
             self._inputs_consumed()
         if self._listener is not None:
-            self._show(int(stream))
+            self._show(int(stream or 0))
         return True
 
     def _apply(self, context: Context) -> None:

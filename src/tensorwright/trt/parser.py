@@ -8,7 +8,7 @@ from typing import Any
 
 from ..dtypes import DType
 from ..errors import InputError, TensorwrightError, UnsupportedError
-from ..importer.survey import Fault, survey
+from ..importer.survey import Fault
 from ..ir import Network, OpaqueType, TensorType, ValueType
 from ..ir.refittable import is_free, plain
 from ..ir.value_inputs import companions
@@ -55,7 +55,7 @@ class OnnxParser(ModelSupport, Lifetime):
             fill(self._network, loaded, self._layers)
         except TensorwrightError as error:
             known = self._network.has_implicit_batch_dimension
-            return self._object(([] if known else survey(model, base).faults) or [Fault(error)])
+            return self._object(([] if known else self._tried(model, base).faults) or [Fault(error)])
         return self._object([])
 
     def get_refit_map(self) -> tuple[list[str], list[str], list[WeightsRole]]:
@@ -68,9 +68,11 @@ class OnnxParser(ModelSupport, Lifetime):
         return [w.name for w in found], [w.layer for w in found], [WeightsRole[w.role] for w in found]
 
     def supports_operator(self, op_name: str) -> bool:
-        """Whether op_name is an operator of the ONNX standard: all of them run."""
+        """Whether op_name is an operator of the ONNX standard, which all run, or the name of a plugin."""
         import onnx
-        return bool(onnx.defs.has(op_name))
+
+        from ..plugins import registry
+        return bool(onnx.defs.has(op_name) or registry.versions(op_name, ""))
 
     def set_flag(self, flag: OnnxParserFlag) -> None:
         self.flags |= 1 << int(flag)

@@ -57,12 +57,16 @@ class ModelSupport(ParserErrors):
         return self._groups[index]
 
     def _surveyed(self: Any, model: Any, path: str | None) -> bool:
-        found = survey(bytes(model), os.path.dirname(path) or "." if path else None)
+        found = self._tried(bytes(model), os.path.dirname(path) or "." if path else None)
         if self.get_flag(OnnxParserFlag.REPORT_CAPABILITY_DLA):
             found = Survey(found.count, [Fault(InputError("this machine has no DLA"), n) for n in range(found.count)])
         self._object(found.faults)
         self._groups = found.groups()
         return not found.faults
+
+    def _tried(self: Any, model: Any, base: Any) -> Survey:
+        """What becomes of each node when the model is parsed."""
+        return survey(model, base, self.get_flag(OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE), values_are_sizes=True)
 
     # ---- models in pieces
 

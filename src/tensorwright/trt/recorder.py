@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from ..errors import DeviceError, InputError, ModelError, TensorwrightError, UnsupportedError
+from ..cuda.status import DriverError
+from ..errors import (
+    BuildError,
+    DeviceError,
+    InputError,
+    ModelError,
+    PlanError,
+    ShapeError,
+    TensorwrightError,
+    TypeMismatch,
+    UnsupportedError,
+)
 from .callbacks import guarded
 from .enums import ErrorCodeTRT
 from .foundation import Closed
 from .logger import ILogger, _Severity, say
 
 #: The code of an error by its class; the first that fits counts.
-_CODES = ((DeviceError, ErrorCodeTRT.FAILED_ALLOCATION), (UnsupportedError, ErrorCodeTRT.UNSUPPORTED_STATE),
-          (InputError, ErrorCodeTRT.INVALID_ARGUMENT), (ModelError, ErrorCodeTRT.INVALID_ARGUMENT),
-          (TensorwrightError, ErrorCodeTRT.INVALID_CONFIG), (MemoryError, ErrorCodeTRT.FAILED_ALLOCATION),
-          (OSError, ErrorCodeTRT.FAILED_INITIALIZATION), (Exception, ErrorCodeTRT.INTERNAL_ERROR))
+_CODES = ((DriverError, ErrorCodeTRT.FAILED_EXECUTION), (DeviceError, ErrorCodeTRT.FAILED_ALLOCATION),
+          (UnsupportedError, ErrorCodeTRT.UNSUPPORTED_STATE), (InputError, ErrorCodeTRT.INVALID_ARGUMENT),
+          (ModelError, ErrorCodeTRT.INVALID_ARGUMENT), (PlanError, ErrorCodeTRT.FAILED_INITIALIZATION),
+          (BuildError, ErrorCodeTRT.INVALID_CONFIG), (ShapeError, ErrorCodeTRT.INVALID_CONFIG),
+          (TypeMismatch, ErrorCodeTRT.INVALID_CONFIG), (TensorwrightError, ErrorCodeTRT.FAILED_EXECUTION),
+          (MemoryError, ErrorCodeTRT.FAILED_ALLOCATION), (OSError, ErrorCodeTRT.FAILED_INITIALIZATION),
+          (Exception, ErrorCodeTRT.INTERNAL_ERROR))
 
 
 class IErrorRecorder:

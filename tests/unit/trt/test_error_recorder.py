@@ -72,6 +72,8 @@ def test_what_an_object_makes_starts_with_its_recorder_and_may_get_another() -> 
     assert inspector.error_recorder is first
     assert inspector.get_layer_information(99, trt.LayerInformationFormat.ONELINE) == "" and len(first.found) == 2
     assert runtime.deserialize_cuda_engine(b"nonsense") is None and "PlanError" in first.found[-1][1]
+    assert first.found[-1][0] is Code.FAILED_INITIALIZATION
+    assert not context.execute_v2([1 << 60, 1 << 60]) and second.found[-1][0] is Code.FAILED_EXECUTION
 
 
 def test_warnings_and_successes_are_not_reported() -> None:

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 import tensorwright as trt
+from tensorwright import custom_op, plugins
 from tensorwright.generations import v8, v10, v11
 
 from .tiny import Log, quick
@@ -84,6 +85,20 @@ def test_good_and_damaged_models() -> None:
     assert p.get_error(0).code() is trt.ErrorCode.MODEL_DESERIALIZE_FAILED
     broken_shape = model("g (float[2, 3] x, float[4] w) => (float[2, 3] y) { a = Neg(x) \n y = Add(a, w) }")
     assert not p.supports_model_v2(broken_shape) and p.get_error(0).node() == 1 and p.get_subgraph_nodes(0) == [0]
+
+
+def test_plugins_behind_a_node_at_fault_are_known() -> None:
+    @custom_op("own::Doubled")
+    def doubled(x: Any) -> Any:
+        return 2 * x
+    try:
+        text = "g (float[2] x) => (float[2] y) { a = own.Strange(x) \n y = own.Doubled(a) }"
+        p, _ = parser()
+        assert not p.parse(model(text)) and p.num_errors == 1 and p.supports_operator("Conv")
+        assert p.get_error(0).node_operator() == "Strange" and not p.supports_operator("Strange")
+        assert not p.supports_model_v2(model(text)) and p.get_subgraph_nodes(0) == [1]
+    finally:
+        plugins.unregister(plugins.find("own::Doubled"))
 
 
 def test_without_a_dla_nothing_runs_on_one() -> None:
