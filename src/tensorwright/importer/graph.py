@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError, TensorwrightError, UnsupportedError
-from ..ir import Network, NetworkEditor, TensorType
+from ..ir import Network, NetworkEditor, OpaqueType, TensorType
 from ..ir.refittable import Refittable
 from ..plugins import expansion, overrides, use
 from ..plugins.bodies import check_bodies
@@ -222,7 +222,8 @@ class GraphImporter:
         definition, given = found
         origin = frame.origin or f"{proto.op_type} {name!r}"
         types = tuple(None if v is None else v.type for v in inputs)
-        if definition.expand is not None:
+        sized = not any(isinstance(t, OpaqueType) for t in types)
+        if definition.expand is not None and (sized or definition.compute is None):
             body = expansion(definition, keywords(definition, given), types)
             return self.expanded(proto, body.opset_import, body.node, body, inputs, name, frame, origin), "expanded"
         op = use(definition, given, types, count=len(proto.output), layer=name)

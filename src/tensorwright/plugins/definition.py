@@ -75,7 +75,8 @@ class Definition:
     package      what to install where the plugin is missing: saved in plans
     inputs       fewest and most inputs; None: any number
     expand       expand(*tensors, **attributes) → tensors: the plugin as an expression of standard operators (see
-                 `graph.py`). Models that use it are lowered and fused like those operators, and run without a plugin
+                 `graph.py`). Models that use it are lowered and fused like those operators, and run without a plugin.
+                 Where the data decide a size of an input, `compute` is used if there is one
     load         load(bytes) → anything; where given, compute and infer get the result of it as keyword `state`. Called
                  once per distinct state, attributes and version
     pure         equal inputs give equal outputs. Only then are calls merged, or computed while building

@@ -1,5 +1,6 @@
 """Every plugin of the library as the node of a model: built, saved, loaded, and run at two sizes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,36 @@ def test_in_a_model_through_a_plan(case: Case, tmp_path: Path) -> None:
         for y, wanted in zip(got.values(), expected, strict=True):
             assert y.dtype == wanted.dtype and y.shape == wanted.shape
             np.testing.assert_allclose(y, wanted, rtol=case.tolerance, atol=case.tolerance)
+
+
+def test_expressions_are_computed_on_the_host_where_data_decide_the_sizes() -> None:
+    h = onnx.helper
+    nodes = [h.make_node("NonZero", ["x"], ["places"]), h.make_node("Cast", ["places"], ["numbers"], to=1),
+             h.make_node("Clip_TRT", ["numbers"], ["y"], domain="trt", clipMin=0.5, clipMax=1.0)]
+    x, y = h.make_tensor_value_info("x", 1, [3, 4]), h.make_tensor_value_info("y", 1, None)
+    graph = h.make_graph(nodes, "g", [x], [y])
+    made = h.make_model(graph, opset_imports=[h.make_opsetid("", 17), h.make_opsetid("trt", 1)], ir_version=8)
+    engine = tensorwright.build(made, tune_budget=0.0, timing_cache=False, threads=1)
+    for size in (3, 2):
+        got = engine.run({"x": np.eye(3, 4, 3 - size, dtype=np.float32)})["y"]
+        wanted = np.array(np.nonzero(np.eye(3, 4, 3 - size)))
+        np.testing.assert_array_equal(got, np.clip(wanted, 0.5, 1))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in {
+    "CustomSkipLayerNormPluginDynamic", "CustomQKVToContextPluginDynamic", "YoloLayer_TRT", "CoordConvAC",
+    "DisentangledAttention_TRT", "Normalize_TRT"} and c.version == "1"], ids=str)
+def test_half_precision_in_a_model(case: Case) -> None:
+    """Compiled in float16, beside float32."""
+    halves = replace(case, inputs=lambda n, m: [a.astype(np.float16) if a.dtype == np.float32 else a
+                                                for a in case.inputs(n, m)])
+    made, shapes, sizes = model(halves)
+    engine = tensorwright.build(made, shapes=shapes, tune_budget=0.0, timing_cache=False, threads=1, verify=False)
+    for arrays in sizes:
+        (got,) = engine.run({f"x{i}": a for i, a in enumerate(arrays)}).values()
+        wide = [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
+        assert got.dtype == np.float16
+        np.testing.assert_allclose(got, run(case.name, *wide, **case.attributes), rtol=5e-3, atol=1e-2)
 
 
 def test_every_plugin_of_the_library_has_a_case() -> None:
