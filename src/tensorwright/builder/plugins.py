@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from ..errors import TensorwrightError
 from ..ir import Network
+from ..ops import Host
 from ..plan.records import Profile
 from ..plugins import Plugin
+from ..plugins.bodies import in_bodies
 
 
 def settled(network: Network, profiles: tuple[Profile, ...]) -> Network:
@@ -26,11 +28,11 @@ def settled(network: Network, profiles: tuple[Profile, ...]) -> Network:
 
 
 def used_plugins(network: Network) -> list[dict[str, str]]:
-    """Name, version, namespace and package of each plugin, once."""
+    """Name, version, namespace and package of each plugin, once; those in bodies that run on the host included."""
     found: dict[tuple[str, str, str, str], None] = {}
     for layer in network.layers:
-        if isinstance(op := layer.op, Plugin):
-            found[op.name, op.version, op.namespace, op.package] = None
+        used = [op] if isinstance(op := layer.op, Plugin) else in_bodies(op) if isinstance(op, Host) else []
+        found.update(dict.fromkeys((p.name, p.version, p.namespace, p.package) for p in used))
     return [dict(zip(("name", "version", "namespace", "package"), key, strict=True)) for key in found]
 
 

@@ -293,7 +293,7 @@ class GraphImporter:
 
     def host(self, node: Node, frame: Frame, reason: str) -> tuple[tuple[Value | None, ...], str]:
         """The outputs of a host step, or its results where all its inputs are constants."""
-        check_bodies(node.proto, frame.opsets, {(domain, name) for domain, name, _ in self.functions})
+        check_bodies(node.proto, {(domain, name) for domain, name, _ in self.functions})
         captured = {n: self.value(n, frame, "captured value") for n in captured_names(node.proto)}
         foreign = domains_of(node.proto) - set(STANDARD)
         functions = self.proto.functions if foreign else ()

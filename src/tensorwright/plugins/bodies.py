@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import contextlib
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import UnsupportedError
 from ..ops import host
+from .definition import Definition
 from .graph import expansion
 from .nodes import how_to_register, plugin_of
 from .op import concrete, keywords, use
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
     import onnx
     from onnx.reference.op_run import OpRun
 
+#: Operators with bodies.
+BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
-def unknown_nodes(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Collection[tuple[str, str]]
-                  ) -> Iterator[onnx.NodeProto]:
+
+def unknown_nodes(node: onnx.NodeProto, functions: Collection[tuple[str, str]]) -> Iterator[onnx.NodeProto]:
     """The nodes in a node's bodies that are neither ONNX's nor functions, given as (domain, name), of the model."""
     import onnx
     for a in node.attribute:
@@ -29,12 +33,12 @@ def unknown_nodes(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Co
                 known = (inner.domain, inner.op_type) in functions or onnx.defs.has(inner.op_type, domain=domain)
                 if not known:
                     yield inner
-                yield from unknown_nodes(inner, opsets, functions)
+                yield from unknown_nodes(inner, functions)
 
 
-def check_bodies(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Collection[tuple[str, str]]) -> None:
+def check_bodies(node: onnx.NodeProto, functions: Collection[tuple[str, str]]) -> None:
     """UnsupportedError for a node in the node's bodies that no plugin computes."""
-    for inner in unknown_nodes(node, opsets, functions):
+    for inner in unknown_nodes(node, functions):
         if plugin_of(inner, array_of) is None:
             raise UnsupportedError(f"operator {inner.op_type} of domain {inner.domain or 'ai.onnx'!r}, in a body of "
                                    f"{node.op_type}, is not known", try_=how_to_register(inner.op_type, inner.domain))
@@ -42,10 +46,27 @@ def check_bodies(node: onnx.NodeProto, opsets: Mapping[str, int], functions: Col
 
 def plugin_operators(model: onnx.ModelProto) -> list[type[OpRun]]:
     """A class of the onnx package's evaluator for each kind of node in the model's bodies that it does not know."""
-    functions = {(f.domain, f.name) for f in model.functions}
-    opsets = {o.domain: o.version for o in model.opset_import}
-    kinds = {(n.domain, n.op_type) for node in model.graph.node for n in unknown_nodes(node, opsets, functions)}
+    kinds = {(n.domain, n.op_type) for n in foreign_nodes(model)}
     return [operator(domain, name) for domain, name in sorted(kinds)]
+
+
+def in_bodies(op: host.Host) -> list[Definition]:
+    """The registered plugins that compute nodes in the bodies of a loop or branch."""
+    if op.node not in BODIES:
+        return []
+    import onnx
+    model = onnx.load_model_from_string(op.model)
+    found = []
+    for inner in foreign_nodes(model):
+        with contextlib.suppress(UnsupportedError):      # a version that is not registered: whoever runs it hears of it
+            if (plugin := plugin_of(inner, array_of)) is not None:
+                found.append(plugin[0])
+    return found
+
+
+def foreign_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    functions = {(f.domain, f.name) for f in model.functions}
+    return [n for node in model.graph.node for n in unknown_nodes(node, functions)]
 
 
 def operator(domain: str, name: str) -> type[OpRun]:

@@ -15,7 +15,7 @@ from ..device import cpu as device
 from ..device.team import check_streams, check_threads, default_threads
 from ..errors import InputError, PlanError
 from ..ir.value_inputs import companions, completed
-from ..plan.inspect import as_json, as_text
+from ..plan.inspect import as_json, as_text, plugins
 from ..plan.keys import same_code, why_rebuild
 from ..plan.records import Plan, Profile, TensorInfo
 from ..plan.refit import Hollow
@@ -60,6 +60,9 @@ class Engine:
             names = {b.name for p in fitting for b in p.buffers if b.kind == "constant" and b.name in weights}
             weights = self._held = {name: writable(weights[name]) for name in sorted(names)}
         self._executables = [Executable(p, weights, threads) for p in fitting]
+        for needed in plugins(plan):                             # also those inside bodies of loops
+            from ..plugins import require
+            require(**needed)
         self._pools: list[list[Context]] = [[] for _ in self._executables]
         self._gate = threading.BoundedSemaphore(streams) if streams is not None else None
         self._idle = streams or default_threads()                # contexts kept for later runs, each with its memory

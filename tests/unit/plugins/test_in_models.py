@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import tensorwright
-from tensorwright import InputError, ModelError, UnsupportedError, importer, plugins
+from tensorwright import InputError, ModelError, PlanError, UnsupportedError, importer, plugins
 from tensorwright.plugins import Attribute, Definition, UpTo, ops
 
 QUICK = {"tune_budget": 0.0, "timing_cache": False, "threads": 1}
@@ -282,8 +282,8 @@ def looped(*body: onnx.NodeProto, **options: Any) -> onnx.ModelProto:
                  helper.make_node("Loop", ["n", "", "x"], ["y"], body=graph), **options)
 
 
-def test_plugins_in_the_body_of_a_loop() -> None:
-    swish()
+def test_plugins_in_the_body_of_a_loop(tmp_path) -> None:
+    swish(package="acme-ops")
     plugins.register(Definition("acme::triple", expand=lambda x, k: x * k, attributes={"k": Attribute("float", 3.0)}))
     x = np.float32([[1.5, 1, 0.9]])
     m = looped(node("swish", ("s",), ("p",), beta=2.0), node("triple", ("p",), ("s_next",)))
@@ -292,7 +292,11 @@ def test_plugins_in_the_body_of_a_loop() -> None:
     for _ in range(3):
         expected = 3 * expected / (1 + np.exp(-2 * expected))
     np.testing.assert_allclose(engine(x), expected, rtol=1e-5)
+    engine.save(tmp_path / "p.plan")
+    assert [p["name"] for p in json.loads(engine.inspect("json"))["plugins"]] == ["swish", "triple"]
     plugins.unregister(plugins.find("acme::swish"))
+    with pytest.raises(PlanError, match=r"'swish'.* not registered"):
+        tensorwright.load(tmp_path / "p.plan")
     with pytest.raises(UnsupportedError, match="swish of domain 'acme' is not known"):
         engine(x)
     with pytest.raises(UnsupportedError, match="operator swish of domain 'acme', in a body of Loop") as wrong:
