@@ -123,8 +123,8 @@ class Adapter:
     def shapes(self, inputs: Sequence[Operand], outputs: Sequence[Operand], batch: int) -> None:
         """Shapes are new."""
 
-    def enqueue(self, inputs: Sequence[Operand], outputs: Sequence[Operand], sources: list[int], targets: list[int],
-                workspace: int, stream: int, batch: int) -> None:
+    def enqueue(self, inputs: list[PluginTensorDesc], outputs: list[PluginTensorDesc], sources: list[int],
+                targets: list[int], workspace: int, stream: int, batch: int) -> None:
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -226,10 +226,9 @@ class DynamicAdapter(Adapter):
     def shapes(self, inputs: Sequence[Operand], outputs: Sequence[Operand], batch: int) -> None:
         self.configure(inputs, outputs, batch)
 
-    def enqueue(self, inputs: Sequence[Operand], outputs: Sequence[Operand], sources: list[int], targets: list[int],
-                workspace: int, stream: int, batch: int) -> None:
-        self.call("enqueue", [self.desc(o) for o in inputs], [self.desc(o) for o in outputs], sources, targets,
-                  workspace, stream)
+    def enqueue(self, inputs: list[PluginTensorDesc], outputs: list[PluginTensorDesc], sources: list[int],
+                targets: list[int], workspace: int, stream: int, batch: int) -> None:
+        self.call("enqueue", inputs, outputs, sources, targets, workspace, stream)
 
     def stop(self) -> None:
         self.call("terminate")

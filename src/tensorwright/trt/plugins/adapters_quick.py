@@ -10,6 +10,7 @@ from ...errors import InputError
 from ..enums import DataType, TensorFormat
 from .adapters import Adapter, Formats, Operand
 from .adapters_three import ThreeAdapter
+from .tensors import PluginTensorDesc
 
 
 class QuickAdapter(ThreeAdapter):
@@ -48,13 +49,12 @@ class QuickAdapter(ThreeAdapter):
     def shapes(self, inputs: Sequence[Operand], outputs: Sequence[Operand], batch: int) -> None:
         """It is told at enqueue."""
 
-    def enqueue(self, inputs: Sequence[Operand], outputs: Sequence[Operand], sources: list[int], targets: list[int],
-                workspace: int, stream: int, batch: int) -> None:
-        strides = [[self._strides(o) for o in operands] for operands in (inputs, outputs)]
-        self.call("enqueue", [self.desc(o) for o in inputs], [self.desc(o) for o in outputs], sources, targets,
-                  *strides, stream, on=self.runtime)
+    def enqueue(self, inputs: list[PluginTensorDesc], outputs: list[PluginTensorDesc], sources: list[int],
+                targets: list[int], workspace: int, stream: int, batch: int) -> None:
+        strides = [[dense(tuple(d.dims)) for d in descs] for descs in (inputs, outputs)]
+        self.call("enqueue", inputs, outputs, sources, targets, *strides, stream, on=self.runtime)
 
-    @staticmethod
-    def _strides(operand: Operand) -> tuple[int, ...]:
-        """Elements between neighbours: dense, C order."""
-        return tuple(math.prod(operand.shape[i + 1:]) for i in range(len(operand.shape)))
+
+def dense(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Elements between neighbours along each axis, in C order."""
+    return tuple(math.prod(shape[i + 1:]) for i in range(len(shape)))

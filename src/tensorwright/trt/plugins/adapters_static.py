@@ -14,6 +14,7 @@ from ..foundation import Dims
 from .adapters import Adapter, Formats, Kept, Operand, failed
 from .elder import IPlugin, IPluginExt
 from .exprs import IExprBuilder
+from .tensors import PluginTensorDesc
 from .v2 import IPluginV2Ext
 
 
@@ -73,8 +74,8 @@ class StaticAdapter(Adapter):
     def start(self) -> None:
         failed(self.name, "initialize", self.call("initialize"))
 
-    def enqueue(self, inputs: Sequence[Operand], outputs: Sequence[Operand], sources: list[int], targets: list[int],
-                workspace: int, stream: int, batch: int) -> None:
+    def enqueue(self, inputs: list[PluginTensorDesc], outputs: list[PluginTensorDesc], sources: list[int],
+                targets: list[int], workspace: int, stream: int, batch: int) -> None:
         failed(self.name, "execute_async",
                self.call("execute_async", batch, sources, targets, workspace, stream))
 

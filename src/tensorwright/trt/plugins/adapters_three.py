@@ -12,6 +12,7 @@ from ..enums import DataType, PluginCapabilityType
 from .adapters import Adapter, Formats, Kept, Operand, call
 from .exprs import IExprBuilder
 from .interfaces import IPluginResourceContext
+from .tensors import PluginTensorDesc
 
 
 class ThreeAdapter(Adapter):
@@ -19,9 +20,16 @@ class ThreeAdapter(Adapter):
 
     interface = "v3"
 
+    def __init__(self, plugin: Any) -> None:
+        super().__init__(plugin)
+        self._capabilities: dict[PluginCapabilityType, Any] = {}
+
     def capability(self, kind: PluginCapabilityType) -> Any:
         """The plugin's object for a capability. InputError when it has none."""
-        return self.made("get_capability_interface", self.kind(PluginCapabilityType)[kind.name])
+        if kind not in self._capabilities:
+            found = self.made("get_capability_interface", self.kind(PluginCapabilityType)[kind.name])
+            self._capabilities[kind] = found
+        return self._capabilities[kind]
 
     @property
     def core(self) -> Any:
@@ -101,7 +109,6 @@ class ThreeAdapter(Adapter):
     def shapes(self, inputs: Sequence[Operand], outputs: Sequence[Operand], batch: int) -> None:
         self.call("on_shape_change", [self.desc(o) for o in inputs], [self.desc(o) for o in outputs], on=self.runtime)
 
-    def enqueue(self, inputs: Sequence[Operand], outputs: Sequence[Operand], sources: list[int], targets: list[int],
-                workspace: int, stream: int, batch: int) -> None:
-        self.call("enqueue", [self.desc(o) for o in inputs], [self.desc(o) for o in outputs], sources, targets,
-                  workspace, stream, on=self.runtime)
+    def enqueue(self, inputs: list[PluginTensorDesc], outputs: list[PluginTensorDesc], sources: list[int],
+                targets: list[int], workspace: int, stream: int, batch: int) -> None:
+        self.call("enqueue", inputs, outputs, sources, targets, workspace, stream, on=self.runtime)

@@ -19,6 +19,7 @@ from ...plugins import Output, UpTo
 from .adapters import Adapter, Operand
 from .interfaces import IPluginResourceContext
 from .plans import Use
+from .tensors import PluginTensorDesc
 
 #: Alignment of memory handed to plugins, in bytes, as on a device.
 ALIGNMENT = 256
@@ -48,9 +49,11 @@ class Session:
         self.plugin.start()
         if use.tactic:
             self.plugin.set_tactic(use.tactic)
-        self._key: Any = None
-        self._inputs: list[Operand] = []
-        self._outputs: list[Operand] = []
+        self._key: Any = None                              # what the plugin was told last
+        self._types: list[TensorType] = []
+        self._declared: Sequence[TensorType | Output] = ()
+        self._descs: tuple[list[PluginTensorDesc], list[PluginTensorDesc]] = [], []
+        self._batch = 1
         self._workspace = np.empty(0, np.uint8)
         self._open = True
 
@@ -58,12 +61,12 @@ class Session:
             targets: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """The outputs. arrays: what the plugin sees. values: of its shape inputs. targets: where outputs may be
         written, dense arrays of their shapes; those whose size the plugin decides are made here."""
-        types = [TensorType(a.shape, DType.of(a)) for a in arrays]
-        declared = self.use.outputs(types, values)
-        batch = types[0].shape[0] if self.use.lead and types else 1
-        self._told(types, declared, int(batch))  # type: ignore[arg-type]
+        key = [(a.shape, a.dtype) for a in arrays], values
+        if key != self._key:
+            self._told([TensorType(a.shape, DType.of(a)) for a in arrays], values)
+            self._key = key
         sources = [aligned(a) for a in arrays]
-        results = [self._room(d, t) for d, t in zip(declared, targets, strict=True)]
+        results = [self._room(d, t) for d, t in zip(self._declared, targets, strict=True)]
         for result, source in zip(results, self.use.aliased, strict=False):
             if source >= 0:
                 result.reshape(-1)[...] = sources[source].reshape(-1)
@@ -72,9 +75,8 @@ class Session:
         given, made = [address(a) for a in inside], [address(a) for a in results]
         shown = [(p, a.nbytes) for p, a in zip((*given, *made), (*inside, *results), strict=True)]
         with lent(*shown, (workspace, self._workspace.size)):     # scripts may copy it as they copy a device's memory
-            self.plugin.enqueue(self._inputs, self._outputs, given, made, workspace, STREAM.get(),
-                                int(batch))  # type: ignore[arg-type]
-        return self._cut(results, types, values)
+            self.plugin.enqueue(*self._descs, given, made, workspace, STREAM.get(), self._batch)
+        return self._cut(results, values) if self.use.sizes else results
 
     def close(self) -> None:
         """The plugin ends. Once."""
@@ -82,25 +84,20 @@ class Session:
             self._open = False
             self.plugin.stop()
 
-    def _told(self, types: Sequence[TensorType], declared: Sequence[TensorType | Output], batch: int) -> None:
+    def _told(self, types: list[TensorType], values: Sequence[Sequence[int]]) -> None:
         """Tell the plugin shapes that are new, and have scratch memory for them."""
-        key = (tuple(types), tuple(declared))
-        if key == self._key:
-            return
-        lead = self.use.lead
-        self._inputs = [Operand.exactly(t.dtype, tuple(map(int, t.shape[lead:]))) for t in types]  # type: ignore[arg-type]
-        self._outputs = [Operand.exactly(d.dtype, sizes(d)[lead:]) for d in declared]
-        self.plugin.shapes(self._inputs, self._outputs, batch)
-        needed = max(self.use.workspace, self._needed(batch))
+        lead, self._types = self.use.lead, types
+        self._declared = self.use.outputs(types, values)
+        self._batch = int(types[0].shape[0]) if lead and types else 1  # type: ignore[arg-type]
+        inputs = [Operand.exactly(t.dtype, tuple(map(int, t.shape[lead:]))) for t in types]  # type: ignore[arg-type]
+        outputs = [Operand.exactly(d.dtype, sizes(d)[lead:]) for d in self._declared]
+        self.plugin.shapes(inputs, outputs, self._batch)
+        self._descs = [self.plugin.desc(o) for o in inputs], [self.plugin.desc(o) for o in outputs]
+        needed = self.use.workspace
+        if self.use.interface not in ("v3", "quick"):        # those of version 3 have said it when they were built
+            needed = max(needed, self.plugin.workspace(inputs, outputs, self._batch))
         if needed > self._workspace.size:
             self._workspace = room((needed,), np.dtype(np.uint8))
-        self._key = key
-
-    def _needed(self, batch: int) -> int:
-        """Scratch memory as the plugin says now; plugins of version 3 have said it when they were built."""
-        if self.use.interface.startswith("v3") or self.use.interface == "quick":
-            return 0
-        return self.plugin.workspace(self._inputs, self._outputs, batch)
 
     @staticmethod
     def _room(declared: TensorType | Output, target: np.ndarray | None) -> np.ndarray:
@@ -115,13 +112,10 @@ class Session:
         shared = [r for r, i in zip(results, self.use.aliased, strict=False) if i == number]
         return shared[0] if shared else source
 
-    def _cut(self, results: list[np.ndarray], types: Sequence[TensorType],
-             values: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    def _cut(self, results: list[np.ndarray], values: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """Outputs whose size the plugin decided, in the shape it said: its elements lie densely from the start."""
-        if not self.use.sizes:
-            return results
         found = {name: int(results[o].reshape(-1)[0]) for name, (o, _) in self.use.sizes.items()}
-        env = {k: int(d) for k, d in self.use.environment(types, values).items()}  # type: ignore[arg-type]
+        env = {k: int(d) for k, d in self.use.environment(self._types, values).items()}  # type: ignore[arg-type]
         for name, (output, upper) in self.use.sizes.items():
             if not 0 <= found[name] <= (most := evaluate(parse(upper), env)):
                 raise InputError(f"plugin {self.plugin.name}: output {output}, a size tensor, says {found[name]}; "
