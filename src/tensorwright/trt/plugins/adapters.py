@@ -131,6 +131,10 @@ class Adapter:
         """After the last execution."""
         self.call("destroy")
 
+    def discard(self) -> None:
+        """A copy that a build configured is not needed any more."""
+        self.call("destroy")
+
     # ---- helpers
 
     def kind(self, cls: type[T]) -> type[T]:

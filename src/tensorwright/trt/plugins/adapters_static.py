@@ -131,6 +131,9 @@ class ElderAdapter(StaticAdapter):
     def stop(self) -> None:
         self.call("terminate")
 
+    def discard(self) -> None:
+        """Nothing: there is one object, which is the user's."""
+
 
 def elder(plugin: Any) -> bool:
     return isinstance(plugin, IPlugin)

@@ -194,6 +194,8 @@ def settle(op: Plugin, types: Sequence[ValueType | None], profiles: Sequence[Pro
     if getattr(op.definition, "creator", None) is None:
         use = use.changed(token=held(plugin))
         KEPT[use.token] = plugin
+    else:
+        plugin.discard()
     return replace(op, state=use.encode())
 
 

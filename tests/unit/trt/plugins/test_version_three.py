@@ -269,6 +269,58 @@ def test_an_output_in_the_memory_of_an_input(trt: ModuleType, registered: Any) -
     np.testing.assert_array_equal(results["z"], a * (a + 2.5))
 
 
+def test_aliases_have_to_be_allowed_and_reported(registered: Any) -> None:
+    trt = v10
+
+    class Same(three(trt, "SameMemory", "IPluginV3OneBuildV2")):  # type: ignore[misc]
+        calls: list[Any] = []
+
+        def get_aliased_input(self, output: int) -> int:
+            return 0
+
+        def enqueue(self, *_: Any) -> None:
+            pass
+
+    registered(trt, creator_of(trt, Same, "SameMemory"))
+    log = logger(trt)
+    builder, network, config = started(trt, log)
+    layer = network.add_plugin_v3([network.add_input("cache", trt.float32, (2,))], [], Same())
+    layer.get_output(0).name = "updated"
+    network.mark_output(layer.get_output(0))
+    assert builder.build_serialized_network(network, config) is None
+    assert "ALIASED_PLUGIN_IO_10_03" in log.errors() and "SameMemory" in log.errors()
+    config.set_preview_feature(trt.PreviewFeature.ALIASED_PLUGIN_IO_10_03, True)
+    engine = engine_of(trt, builder, network, config, log)
+    assert engine._plan.metadata["aliased/updated"] == "cache"
+    assert "destroy" in Same.calls                                   # the copy that the build configured
+    if hasattr(engine, "get_aliased_input_tensor"):
+        assert engine.get_aliased_input_tensor("updated") == "cache"
+
+
+def test_inside_a_loop(registered: Any) -> None:
+    trt = v10
+
+    class Step(three(trt, "LoopStep")):  # type: ignore[misc]
+        def enqueue(self, input_desc: Any, output_desc: Any, inputs: Any, outputs: Any, *_: Any) -> None:
+            at(output_desc[0], outputs[0])[...] = at(input_desc[0], inputs[0]) * 2 + 1
+
+    registered(trt, creator_of(trt, Step, "LoopStep"))
+    builder, network, config = started(trt)
+    x = network.add_input("x", trt.float32, (3,))
+    loop = network.add_loop()
+    trips = network.add_constant((), np.array(3, np.int32)).get_output(0)
+    loop.add_trip_limit(trips, trt.TripLimit.COUNT)
+    carried = loop.add_recurrence(x)
+    step = network.add_plugin_v3([carried.get_output(0)], [], Step())
+    carried.set_input(1, step.get_output(0))
+    end = loop.add_loop_output(carried.get_output(0), trt.LoopOutput.LAST_VALUE)
+    end.get_output(0).name = "y"
+    network.mark_output(end.get_output(0))
+    context = engine_of(trt, builder, network, config).create_execution_context()
+    given = np.float32([0, 1, -2])
+    np.testing.assert_array_equal(run(context, x=given)["y"], given * 8 + 7)
+
+
 @both
 def test_shape_inputs_give_sizes(trt: ModuleType, registered: Any) -> None:
     """A plugin that repeats a row as often as another tensor has columns."""
