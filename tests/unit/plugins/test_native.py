@@ -111,14 +111,21 @@ def test_attributes_are_a_struct_of_eight_byte_members() -> None:
                    "names": [b"p", b"qq"], "table": [1, 3, 2, 4]}
 
 
-@pytest.mark.parametrize("kept, ok", [(2, True), (0, True), (5, False), (-1, False)])
-def test_sizes_that_the_function_decides(kept: int, ok: bool) -> None:
+def test_strided_inputs_are_made_dense() -> None:
+    definition = from_address("scale", scale, inputs=(1, 2), attributes={"factor": Attribute("float", 2.0)})
+    x = np.arange(12, dtype=np.float32).reshape(3, 4).T[::2]
+    op = plugins.use(definition, {}, (TensorType((2, 3), DType.float32),))
+    np.testing.assert_array_equal(op.reference(x), x * 2)
+
+
+@pytest.mark.parametrize("kept, width, ok", [(2, 3, True), (0, 3, True), (5, 3, False), (-1, 3, False), (2, 2, False)])
+def test_sizes_that_the_function_decides(kept: int, width: int, ok: bool) -> None:
     @PROTOTYPE
     def first(inputs: Any, n_inputs: int, outputs: Any, n_outputs: int, attributes: int) -> int:
         x, y = array_of(inputs[0], np.int64), array_of(outputs[0], np.int64)
         assert y.shape == (4, 3)
         y.reshape(-1)[: max(0, min(kept, 4)) * 3] = x[: max(0, kept)].reshape(-1)[: 12]
-        outputs[0].dims[0] = kept
+        outputs[0].dims[0], outputs[0].dims[1] = kept, width
         return 0
 
     definition = from_address("first", first, shape=lambda x: (UpTo(x.shape[0]), x.shape[1]))
