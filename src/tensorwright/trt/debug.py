@@ -16,6 +16,7 @@ from ..builder.kept import KEPT
 from ..cuda.memory import lent
 from ..dims import evaluate
 from ..dtypes import DType
+from ..errors import UnsupportedError
 from ..ops import Pointwise
 from ..ops.expr import In
 from ..plan.records import Launch, Plan, Program, View
@@ -78,11 +79,17 @@ class NetworkDebug(Closed):
         return True
 
     def _write_debug(self, to: Lowering) -> None:
-        """Append the marked tensors' values to the network's outputs; those that are outputs already stay."""
+        """Append the marked tensors' values to the network's outputs; those that are outputs already stay.
+
+        UnsupportedError for a tensor inside a loop or a conditional, which has a value per iteration, or none.
+        """
         editor, names, values = to.editor, dict[str, str](), list[str]()
         for tensor in self._debug:
             if (value := to.values.get(id(tensor))) is None:
-                continue                                  # its layer was refused, which ends the build anyway
+                raise UnsupportedError(f"mark_debug: {tensor.name!r} lies inside a loop or a conditional",
+                                       try_="mark the output of the loop or the conditional")
+            if value not in editor.types:
+                raise UnsupportedError(f"mark_debug: {tensor.name!r} is no tensor of the network")
             if value in editor.inputs or value in editor.constants:
                 value = str(editor.add(Pointwise(In(0, to.type(value).dtype)), value, name=f"{tensor.name}.debug"))
             names[value] = tensor.name

@@ -189,3 +189,36 @@ def test_unfused_tensors_do_not_hinder_fusion_and_have_the_reference_values() ->
 
 def test_generations() -> None:
     assert not hasattr(v8.INetworkDefinition, "mark_debug") and hasattr(v10.IExecutionContext, "set_debug_listener")
+
+
+def test_a_tensor_inside_a_loop_is_refused_and_its_result_is_shown() -> None:
+    def built(inside: bool) -> tuple[Any, Log]:
+        builder = trt.Builder(log := Log())
+        network = builder.create_network()
+        x, count = network.add_input("x", trt.float32, (3,)), network.add_input("count", trt.int32, ())
+        loop = network.add_loop()
+        loop.add_trip_limit(count, trt.TripLimit.COUNT)
+        state = loop.add_recurrence(x)
+        doubled = network.add_elementwise(state.get_output(0), state.get_output(0), trt.ElementWiseOperation.SUM)
+        state.set_input(1, doubled.get_output(0))
+        last = loop.add_loop_output(state.get_output(0), trt.LoopOutput.LAST_VALUE, 0).get_output(0)
+        last.name = "last"
+        doubled.get_output(0).name = "doubled"
+        y = network.add_unary(last, trt.UnaryOperation.NEG).get_output(0)
+        y.name = "y"
+        network.mark_output(y)
+        assert network.mark_debug(doubled.get_output(0) if inside else last)
+        return builder.build_engine_with_config(network, quick(builder)), log
+    engine, log = built(inside=True)
+    assert engine is None and "'doubled' lies inside a loop" in log.errors()
+    engine, log = built(inside=False)
+    assert engine, log.errors()
+    context, listener = engine.create_execution_context(), Listener()
+    context.set_debug_listener(listener)
+    context.set_all_tensors_debug_state(True)
+    x, count, y = np.float32([1, 2, 3]), np.array(3, np.int32), np.zeros(3, np.float32)
+    for name, array in (("x", x), ("count", count), ("y", y)):
+        assert context.set_tensor_address(name, array.ctypes.data)
+    assert context.execute_async_v3(0), log.errors()
+    np.testing.assert_array_equal(listener.seen["last"], 8 * x)
+    np.testing.assert_array_equal(y, -8 * x)
