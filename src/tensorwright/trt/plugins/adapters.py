@@ -102,6 +102,15 @@ class Adapter:
     def aliased(self, output: int) -> int:
         return -1
 
+    def without_effect(self) -> list[str]:
+        """Names of settings that the plugin has made and that change nothing here."""
+        return []
+
+    @property
+    def metadata(self) -> str:
+        """What the plugin says of itself, for its layer."""
+        return ""
+
     def kept(self) -> Kept:
         raise NotImplementedError
 

@@ -13,6 +13,9 @@ from .adapters import Adapter, Formats, Kept, Operand, call
 from .exprs import IExprBuilder
 from .interfaces import IPluginResourceContext
 from .tensors import PluginTensorDesc
+from .v3 import IPluginV3OneBuild
+
+DEFAULT_LIMIT = IPluginV3OneBuild.DEFAULT_FORMAT_COMBINATION_LIMIT
 
 
 class ThreeAdapter(Adapter):
@@ -95,6 +98,16 @@ class ThreeAdapter(Adapter):
     def aliased(self, output: int) -> int:
         build = self.build
         return int(self.call("get_aliased_input", output, on=build)) if hasattr(build, "get_aliased_input") else -1
+
+    def without_effect(self) -> list[str]:
+        build = self.build
+        made = {"timing_cache_id": getattr(build, "timing_cache_id", "") != "", "format_combination_limit": getattr(
+            build, "format_combination_limit", DEFAULT_LIMIT) != DEFAULT_LIMIT}
+        return [name for name, is_made in made.items() if is_made]
+
+    @property
+    def metadata(self) -> str:
+        return str(getattr(self.build, "metadata_string", ""))
 
     def kept(self) -> Kept:
         return Kept(fields=tuple((f.name, f.type.name, int(f.size), f._bytes()) for f in

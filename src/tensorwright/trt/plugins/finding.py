@@ -190,7 +190,8 @@ def settle(op: Plugin, types: Sequence[ValueType | None], profiles: Sequence[Pro
     state: Loaded = arguments(op.definition, op)["state"]
     if state.use.settled:
         return op
-    use, plugin = settled(state.use, state.plugin, tensors(types, op.title), op.values, profiles, _log.info)
+    use, plugin = settled(state.use, state.plugin, tensors(types, op.title), op.values, profiles, _log.info,
+                          _log.warning)
     if getattr(op.definition, "creator", None) is None:
         use = use.changed(token=held(plugin))
         KEPT[use.token] = plugin

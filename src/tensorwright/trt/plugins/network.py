@@ -94,6 +94,7 @@ class NetworkPlugins(Closed):
                     wanted: Any) -> Any:
         if not isinstance(plugin, wanted):
             raise TypeError(f"{kind.__name__[1:].removesuffix('Layer')} is needed, not {type(plugin).__name__}")
+        metadata = ""
         try:
             if not all(isinstance(x, ITensor) for x in (*inputs, *shape_inputs)):
                 return self._add(kind, [*inputs, *shape_inputs])           # words the refusal
@@ -112,11 +113,12 @@ class NetworkPlugins(Closed):
                     adapter.output_types([t.dtype for t in types], [t.rank for t in types])
                 for text in getattr(plugin, "_notes", ()):
                     say(self._logger, ILogger.WARNING, text)
-                count = adapter.count
+                count, metadata = adapter.count, adapter.metadata
         except TensorwrightError as error:
             self._error(f"{kind.__name__}: {error}")
             return None
         layer = self._add(kind, [*inputs, *shape_inputs], count, plugin=plugin)
         if layer is not None:
             layer._params["shape_inputs"] = len(shape_inputs)
+            layer._metadata = metadata
         return layer

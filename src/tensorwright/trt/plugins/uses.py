@@ -84,9 +84,12 @@ def _dtype(adapter: Adapter, given: Any) -> DType:
 
 
 def settled(use: Use, adapter: Adapter, types: Sequence[TensorType], values: Sequence[Sequence[Dim]],
-            profiles: Sequence[Profile], note: Callable[[str], None]) -> tuple[Use, Adapter]:
+            profiles: Sequence[Profile], note: Callable[[str], None], warn: Callable[[str], None],
+            ) -> tuple[Use, Adapter]:
     """The use of a plugin, configured for the profiles of a build, parameters in `kept`; and the configured copy."""
     plugin = adapter.cloned()
+    for name in plugin.without_effect():
+        warn(f"plugin {plugin.name}: {name} has no effect: tactics are timed in every build, in linear formats")
     declared = use.outputs(types, values)
     _negotiated(use, plugin, _operands(use, types, profiles[0]), _operands(use, declared, profiles[0]))
     workspace = 0

@@ -297,6 +297,20 @@ def test_aliases_have_to_be_allowed_and_reported(registered: Any) -> None:
         assert engine.get_aliased_input_tensor("updated") == "cache"
 
 
+def test_settings_of_a_plugin_reach_its_layer_or_the_log(registered: Any, caplog: pytest.LogCaptureFixture) -> None:
+    trt = v10
+    kind, creator = circular(trt)
+    registered(trt, creator)
+    plugin = kind(pads=np.int32([1, 2, 0, 1]))
+    plugin.metadata_string, plugin.timing_cache_id = "made by hand", "mine"
+    builder, network, config = started(trt)
+    layer = network.add_plugin_v3([network.add_input("x", trt.float32, (1, 2, 3, 4))], [], plugin)
+    assert layer.metadata == "made by hand"
+    network.mark_output(layer.get_output(0))
+    assert builder.build_serialized_network(network, config) is not None
+    assert "timing_cache_id has no effect" in caplog.text and "format_combination_limit" not in caplog.text
+
+
 def test_inside_a_loop(registered: Any) -> None:
     trt = v10
 
