@@ -78,7 +78,7 @@ class Use:
                        int(tree["lead"]), Kept(base64.b64decode(kept["data"]), fields), int(tree["tactic"]),
                        int(tree["workspace"]), tuple(map(int, tree["aliased"])), int(tree["token"]),
                        bool(tree["settled"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise PlanError(f"a plugin's record is damaged: {type(error).__name__}: {error}") from None
 
     def changed(self, **changes: Any) -> Use:
