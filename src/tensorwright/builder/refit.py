@@ -17,11 +17,12 @@ from ..device.compilers import Compilers
 from ..errors import PlanError
 from ..ir import codec
 from ..plan import programs
-from ..plan.records import Plan, Program
+from ..plan.inspect import layers
+from ..plan.records import Launch, Plan, Program
 from ..plan.refit import NETWORK
 from .build import KEPT, Compiler, network_of, rewritten
 from .options import BuildOptions
-from .tune import Candidate, Task, Tuner
+from .tune import Candidate, Choice, Task, Tuner
 from .verify import tolerance_of
 
 
@@ -54,11 +55,14 @@ def outline(program: Program) -> Any:
 
 
 class Recall(Tuner):
-    """Chooses what the plan chose; its machine code is the plan's."""
+    """Chooses what the plan chose. The machine code is the plan's, and so is the time it took, which decides what weights
+    are fetched ahead."""
 
     def __init__(self, compiler: Compiler, plan: Plan) -> None:
         super().__init__(compiler.cpu, compiler.threads, compiler.options, compiler.cache, compiler.tolerance)
         self.codes = {k.id: k.code for program in plan.programs for k in program.kernels}
+        self.seconds = {step.kernel: info.seconds for program in plan.programs
+                        for step, info in zip(program.steps, layers(program), strict=True) if isinstance(step, Launch)}
 
     def _compile(self, tasks: Sequence[Task], compilers: Compilers) -> list[list[Candidate]]:
         """One candidate each. Chains that the plan does not have come without code: they are left apart."""
@@ -68,3 +72,6 @@ class Recall(Tuner):
             candidate.code = self.codes.get(candidate.symbol, b"none")
             found.append([candidate])
         return found
+
+    def _decide(self, task: Task, compiled: list[Candidate], end: float | None) -> Choice:
+        return compiled[0].chosen(self.seconds.get(compiled[0].symbol), task.candidates)

@@ -14,7 +14,8 @@ from onnx import helper, numpy_helper
 
 from tensorwright import importer
 from tensorwright.builder import BuildOptions, build, rebuild
-from tensorwright.builder.refit import outline, recomputed
+from tensorwright.builder.build import Compiler
+from tensorwright.builder.refit import Recall, outline, recomputed
 from tensorwright.dtypes import DType
 from tensorwright.errors import BuildError, PlanError
 from tensorwright.ir import Network
@@ -159,6 +160,20 @@ def test_stripped_plans_are_small_and_whole_again(case: tuple[Network, Plan], tm
     again = recomputed(loaded, given)
     for name, array in plan.weights.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+def test_weights_that_are_fetched_ahead() -> None:
+    """Which launches fetch weights for others is decided by measured times: those in the plan count, not a guess."""
+    network = importer.load(convnet())
+    plan = build(network, options(network))
+    program = plan.programs[0]
+    for seconds in (1e-7, 1e-3):
+        timed = replace(program, layers=tuple(replace(x, seconds=seconds) for x in program.layers))
+        recall = Recall(Compiler(network, options(network), 1e-4), replace(plan, programs=(timed,)))
+        assert set(recall.seconds.values()) == {seconds}
+    tuned = build(network, replace(options(network), tune_budget=2.0))
+    again = recomputed(tuned, {})
+    assert all(np.array_equal(again[n], a) for n, a in tuned.weights.items())
 
 
 def test_identical_mode_keeps_digests() -> None:
