@@ -25,6 +25,7 @@ from ..kernels.problem import Problem, Source, Tactic
 from ..ops import Chain
 from ..targets import CpuSpec
 from . import trace
+from .agreement import difference
 from .cache import TimingCache, problem_key
 from .options import BuildOptions
 from .race import InTurn, race
@@ -260,7 +261,7 @@ class Tuner:
             results = launch.results()
             if expected is None:
                 expected = results
-            elif (error_ := _difference(results, expected)) > self._allowed(c.tactic):
+            elif (error_ := difference(results, expected)) > self._allowed(c.tactic):
                 self.notes.append(f"{c.tactic!r} was dropped: its result differs by {error_:.1e}")
                 self.cache.add(problem, self._entry(c.tactic), inf)
                 continue
@@ -323,19 +324,3 @@ def price(problem: Problem, tactic: Tactic) -> float:
     sizes = [evaluate(product(x.shape), dict(problem.tuned)) * x.dtype.itemsize
              for x in problem.inputs if x is not None and x.constant]
     return max(sizes, default=0) * float(getattr(tactic, "growth", 1.0)) * PRICE
-
-
-def _difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
-    """Largest difference relative to the largest magnitude; infinite when NaN or infinity differ."""
-    worst = 0.0
-    for x, y in zip(a, b, strict=True):
-        if x.dtype.kind not in "fc":
-            worst = max(worst, 0.0 if np.array_equal(x, y) else inf)
-            continue
-        finite = np.isfinite(y)
-        if not np.array_equal(finite, np.isfinite(x)):
-            return inf
-        if finite.any():
-            scale = float(np.abs(y[finite]).max()) or 1.0
-            worst = max(worst, float(np.abs(x[finite] - y[finite]).max()) / scale)
-    return worst
