@@ -55,8 +55,8 @@ def outline(program: Program) -> Any:
 
 
 class Recall(Tuner):
-    """Chooses what the plan chose. The machine code is the plan's, and so is the time it took, which decides what weights
-    are fetched ahead."""
+    """Chooses what the plan chose. The machine code is the plan's, and so is the time it took, which decides what
+    weights are fetched ahead."""
 
     def __init__(self, compiler: Compiler, plan: Plan) -> None:
         super().__init__(compiler.cpu, compiler.threads, compiler.options, compiler.cache, compiler.tolerance)
