@@ -64,3 +64,9 @@ def test_refit(generation: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("generation", ["10", "11"])
 def test_weight_stripping_and_streams(generation: str) -> None:
     assert "refitted: same answers" in sample("weight_stripping.py", generation, DIGITS)
+
+
+@pytest.mark.parametrize("generation", ["8", "10"])
+def test_int8_calibration(generation: str, tmp_path: Path) -> None:
+    printed = sample("int8_calibration.py", generation, str(tmp_path / "cache"), DIGITS)
+    assert "asked for 4 batches, then for 0" in printed

@@ -17,6 +17,9 @@ BINS = 2048
 LEVELS = 128
 #: What a bin counts as that lacks a value it should have: keeps a divergence finite.
 TRACE = 1e-4
+#: Divergences that differ by less are the same: the wider range is taken. A range with one filled bin is as near as the
+#: whole of values that are few.
+NEAR = 1e-6
 
 
 @dataclass
@@ -84,8 +87,8 @@ def entropy(histogram: Histogram, *, zeros: bool) -> float:
         true = inside.copy()
         true[-1] += above[end] if end < BINS else 0.0
         distance = divergence(true, quantized(inside))
-        if distance < best:
-            best, chosen = distance, end
+        if distance <= best + NEAR:
+            best, chosen = min(best, distance), end
     return min(chosen * histogram.width, histogram.maximum)
 
 

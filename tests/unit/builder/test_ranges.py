@@ -80,3 +80,11 @@ def test_entropy_is_the_smallest_divergence_of_all_candidates() -> None:
         candidates[end] = divergence(true, spread)
     best = min(candidates, key=candidates.__getitem__)
     assert entropy(found, zeros=True) == min(best * found.width, found.maximum)
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+@pytest.mark.parametrize("values", [2, 16, 100])
+def test_entropy_keeps_values_that_are_few(values: int, zeros: bool) -> None:
+    """Pixels of some grey levels: a range around the least of them alone is no better than one with all of them."""
+    x = RNG.integers(0, values + 1, 5000) / values
+    assert entropy(histogram(x), zeros=zeros) > 0.9
