@@ -112,6 +112,8 @@ class PluginParser(Closed):
     #: Namespace in which plugins are looked up by the type of a layer.
     plugin_namespace = ""
     error_recorder: IErrorRecorder | None = None
+    #: Batch of the inputs in a network of explicit batch.
+    _batch = 1
     plugin_factory = written("plugin_factory")
     plugin_factory_ext = written("plugin_factory_ext")
 

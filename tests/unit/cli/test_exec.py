@@ -352,3 +352,51 @@ def test_weights_are_streamed(folder: Path) -> None:
     assert "cannot be streamed" in err
     _, err = execute(f"--loadEngine={folder}/plain.plan", "--dumpRefit", "--skipInference", code=FAILED)
     assert "cannot be refitted" in err
+
+
+CAFFE = """
+name: "tiny"
+layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 4 dim: 4 } } }
+layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
+layer { name: "flat" type: "Reshape" bottom: "pool" top: "flat"
+        reshape_param { shape { dim: 0 dim: -1 dim: 1 dim: 1 } } }
+layer { name: "half" type: "Power" bottom: "flat" top: "half" power_param { scale: 0.5 } }
+"""
+
+
+def test_a_caffe_model(tmp_path: Path) -> None:
+    (tmp_path / "deploy.prototxt").write_text(CAFFE)
+    x = np.arange(96, dtype=np.float32)
+    x.tofile(tmp_path / "x.bin")
+    out, _ = execute(f"--deploy={tmp_path}/deploy.prototxt", "--output=pool", "--output=half", "--batch=3", *QUICK,
+                     f"--loadInputs=data:{tmp_path}/x.bin", f"--exportOutput={tmp_path}/y.json")
+    assert "Format: Caffe" in out
+    found = {entry["name"]: entry for entry in json.loads((tmp_path / "y.json").read_text())}
+    means = x.reshape(3, 2, 2, 2, 2, 2).mean((3, 5))
+    assert found["pool"]["dimensions"] == "3x2x2x2" and found["half"]["dimensions"] == "3x8x1x1"
+    np.testing.assert_allclose(found["half"]["values"], means.reshape(-1) / 2)
+    _, err = execute(f"--deploy={tmp_path}/deploy.prototxt", "--output=nothing", *QUICK, code=FAILED)
+    assert "no blob 'nothing'" in err
+
+
+def test_a_uff_model(tmp_path: Path) -> None:
+    from tests.unit.trt.test_uff import Graph
+    graph = Graph()
+    graph.add("x", "Input")
+    graph.add("y", "Unary", "x", func="abs")
+    (tmp_path / "m.uff").write_bytes(graph.bytes())
+    np.arange(-24, 24, dtype=np.float32).tofile(tmp_path / "x.bin")
+    execute(f"--uff={tmp_path}/m.uff", "--uffInput=x,4,2,3", "--uffNHWC", "--output=y", "--maxBatch=2", *QUICK,
+            f"--loadInputs=x:{tmp_path}/x.bin", f"--exportOutput={tmp_path}/y.json")
+    found, = json.loads((tmp_path / "y.json").read_text())
+    assert found["dimensions"] == "2x3x4x2"
+    wanted = np.abs(np.arange(-24, 24)).reshape(2, 4, 2, 3).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(found["values"], wanted.reshape(-1))
+
+
+@pytest.mark.parametrize("flags", [["--deploy=a", "--uff=b"], ["--deploy=a"], ["--uff=a", "--output=y"], ["--model=m"],
+                                   ["--onnx=a", "--batch=2"], ["--onnx=a", "--deploy=b", "--output=y"]])
+def test_flags_of_older_models_that_do_not_fit(flags: list[str]) -> None:
+    _, err = execute(*flags, code=FAILED)
+    assert "--" in err
+    execute("--uff=a", "--output=y", "--uffInput=x,0,1", code=USAGE)

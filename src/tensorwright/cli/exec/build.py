@@ -30,6 +30,7 @@ from .debugging import mark_debug
 from .files import read, write
 from .flags import Asked
 from .log import Log
+from .older import filled, is_older
 from .syntax import Shapes, shown
 from .weights import PlanFile, Source, set_flags
 
@@ -74,11 +75,12 @@ def built(asked: Asked, log: Log) -> bytes:
     network = builder.create_network(typed if asked["stronglyTyped"] else 0)
     log.info("Start parsing network model.")
     begin = time.perf_counter()
+    place = str(asked["onnx"] or asked["deploy"] or asked["uff"])
     parser = OnnxParser(network, log)
     if asked["enablePluginOverride"]:
         parser.set_flag(OnnxParserFlag.ENABLE_PLUGIN_OVERRIDE)
-    if not parser.parse_from_file(str(asked["onnx"])):
-        raise ModelError("the model could not be parsed: the log above says why", at=str(asked["onnx"]))
+    if not (filled(asked, network, log) if is_older(asked) else parser.parse_from_file(place)):
+        raise ModelError("the model could not be parsed: the log above says why", at=place)
     log.info(f"Finished parsing network model. Parse time: {time.perf_counter() - begin:g}")
     config = builder.create_builder_config()
     set_options(asked, config, log)
@@ -105,7 +107,7 @@ def built(asked: Asked, log: Log) -> bytes:
     begin = time.perf_counter()
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise BuildError("the engine could not be built: the log above says why", at=str(asked["onnx"]))
+        raise BuildError("the engine could not be built: the log above says why", at=place)
     log.info(f"Engine built in {time.perf_counter() - begin:g} sec.")
     log.info(f"Created engine with size: {len(plan) / MIB:g} MiB")
     cache = config.get_timing_cache()

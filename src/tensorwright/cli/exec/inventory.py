@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .flags import Flag, State
+from .older import uff_input
 from .syntax import (
     budget,
     debug_forms,
@@ -31,9 +32,12 @@ def later(name: str, section: str, way_out: str, *, value: bool = True, others: 
 
 MODEL = (
     Flag("onnx", "Model", "the ONNX model to build an engine from", Path, metavar="FILE"),
-    *(later(name, "Model", "convert the model to ONNX, and give it with --onnx")
-      for name in ("model", "deploy", "uff", "uffInput", "output")),
-    later("uffNHWC", "Model", "convert the model to ONNX, and give it with --onnx", value=False),
+    Flag("deploy", "Model", "a Caffe model's prototxt", Path, metavar="FILE"),
+    Flag("model", "Model", "the weights of --deploy, a caffemodel; without it they are random", Path, metavar="FILE"),
+    Flag("uff", "Model", "a UFF model", Path, metavar="FILE"),
+    Flag("uffInput", "Model", "an input of --uff and its shape; repeated for each", uff_input, metavar="NAME,C,H,W"),
+    Flag("uffNHWC", "Model", "shapes of --uffInput have the channels last"),
+    Flag("output", "Model", "what a network of --deploy or --uff gives; repeated for each", str, metavar="NAME"),
 )
 
 SHAPES = "NAME:1x3x224x224,... of inputs with run-time dimensions"
@@ -120,8 +124,9 @@ BUILD = (
     Flag("allowGPUFallback", "Build", "layers that DLA lacks may run elsewhere", state=PERMISSION),
     *(Flag(name, "Build", "explicit dimensions are the only ones", state=SILENT)
       for name in ("explicitBatch", "explicitPrecision")),
-    later("batch", "Build", "give --shapes: an ONNX model has its batch in its shapes"),
-    later("maxBatch", "Build", "give --maxShapes: an ONNX model has its batch in its shapes"),
+    Flag("batch", "Build", "batch size of a model of --deploy or --uff; without it that of --maxBatch, or 1", whole(1),
+         metavar="N"),
+    Flag("maxBatch", "Build", "largest batch size: the engine is made for --batch", whole(1), metavar="N"),
     *(later(name, "Build", "leave it out: ranges are those that --calib gives, no batches are run")
       for name in ("calibProfile", "minShapesCalib", "optShapesCalib", "maxShapesCalib")),
     later("leanDLLPath", "Build", "leave it out: there is one runtime"),

@@ -24,6 +24,7 @@ from .flags import Asked, Given, State
 from .inventory import FLAGS
 from .loading import engine_of, time_loading, version_of
 from .log import Log
+from .older import check_older, is_older
 from .profile import profiled
 from .syntax import shown
 from .timing import Pace, measure
@@ -71,7 +72,11 @@ def check(asked: Asked) -> None:
     if asked["helpBuildRoute"]:
         return
     both = asked["onnx"] is not None and asked["loadEngine"] is not None
-    if (both and not (asked["refitFromOnnx"] or asked["timeRefit"])) or asked["onnx"] is asked["loadEngine"]:
+    check_older(asked)
+    if is_older(asked):
+        if asked["onnx"] is not None or asked["loadEngine"] is not None:
+            raise UsageError("give one model: --onnx, --deploy, --uff or --loadEngine")
+    elif (both and not (asked["refitFromOnnx"] or asked["timeRefit"])) or asked["onnx"] is asked["loadEngine"]:
         raise UsageError("give a model with --onnx=FILE, or an engine with --loadEngine=FILE, and not both (but for "
                          "--refitFromOnnx and --timeRefit)")
     if asked["refitFromOnnx"] and asked["onnx"] is None:
@@ -111,9 +116,10 @@ def announce(asked: Asked, log: Log) -> None:
     """The options, the device, and which flags were taken without being made use of."""
     for section in ("Model", "Build", "System", "Inference", "Reporting"):
         log.section(f"{section} Options")
-        if section == "Model" and asked["onnx"] is not None:
-            log.info("Format: ONNX")
-            log.info(f"Model: {asked['onnx']}")
+        for name, kind in (("onnx", "ONNX"), ("deploy", "Caffe"), ("uff", "UFF")):
+            if section == "Model" and asked[name] is not None:
+                log.info(f"Format: {kind}")
+                log.info(f"Model: {asked[name]}")
         for flag in FLAGS:
             if flag.section == section != "Model" and flag.state is State.WORKS:
                 texts = [g.text or "Enabled" for g in asked.given if g.flag is flag]

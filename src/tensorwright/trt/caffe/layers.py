@@ -270,9 +270,10 @@ def reshape(at: Place) -> Any:
     last = len(shape) if p.num_axes == -1 else first + p.num_axes
     if not 0 <= first <= last <= len(shape):
         raise ModelError(f"axis {p.axis} and num_axes {p.num_axes} reach beyond the input's {len(shape)} axes")
-    middle = [shape[first + i] if d == 0 and first + i < len(shape) else d for i, d in enumerate(p.shape.dim)]
-    wanted = shape[:first] + middle + shape[last:]
-    if at.lead and (not wanted or wanted[0] != 1):
+    if any(d == 0 and first + i >= len(shape) for i, d in enumerate(p.shape.dim)):
+        raise ModelError(f"{list(p.shape.dim)} copies sizes that {shape} does not have")
+    wanted = [0] * first + list(p.shape.dim) + shape[last:]      # 0 copies the size at its place
+    if at.lead and (not wanted or wanted[0] not in (0, 1)):
         raise ModelError("Reshape changes the batch, which is implicit in this network")
     layer: Any = at.network.add_shuffle(at.inputs[0])
     layer.reshape_dims = wanted[at.lead:]

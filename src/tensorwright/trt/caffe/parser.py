@@ -94,7 +94,7 @@ class CaffeParser(PluginParser, Lifetime):
         result = self._class(IBlobNameToTensor)()
         for i, name in enumerate(net.input):
             shape = list(net.input_shape[i].dim) if i < len(net.input_shape) else list(net.input_dim[4 * i: 4 * i + 4])
-            _input(network, name, shape, result._tensors)
+            _input(network, name, shape, result._tensors, self._batch)
         for kind_of, layer in _layers(net):
             try:
                 self._layer(kind_of, layer, network, weights, result._tensors)
@@ -111,7 +111,7 @@ class CaffeParser(PluginParser, Lifetime):
                tensors: dict[str, ITensor]) -> None:
         if kind == "Input":
             for top, shape in zip(layer.top, layer.input_param.shape, strict=False):
-                _input(network, top, list(shape.dim), tensors)
+                _input(network, top, list(shape.dim), tensors, self._batch)
             return
         if missing := [b for b in layer.bottom if b not in tensors]:
             raise ModelError(f"no layer before gives {missing[0]!r}")
@@ -200,10 +200,11 @@ def _layers(net: Any) -> Iterator[tuple[str, Any]]:
         yield V1_NAMES.get(names[layer.type], names[layer.type]), layer
 
 
-def _input(network: INetworkDefinition, name: str, shape: Sequence[int], tensors: dict[str, ITensor]) -> None:
+def _input(network: INetworkDefinition, name: str, shape: Sequence[int], tensors: dict[str, ITensor], batch: int
+           ) -> None:
     if not 1 <= len(shape) <= 8:
         raise ModelError(f"input {name!r} has no shape" if not shape else f"input {name!r} has {len(shape)} axes")
-    sizes = list(shape[1:]) if network.has_implicit_batch_dimension else [1, *shape[1:]]
+    sizes = list(shape[1:]) if network.has_implicit_batch_dimension else [batch, *shape[1:]]
     tensor = network.add_input(name, DataType.FLOAT, sizes)
     if tensor is None:
         raise ModelError(f"input {name!r} of shape {tuple(shape)} was refused")

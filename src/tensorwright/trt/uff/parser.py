@@ -88,7 +88,7 @@ class UffParser(PluginParser, Lifetime):
         make = Making(network)
         values: dict[str, Value] = {}
         for name, (shape, order) in self._inputs.items():
-            values[name] = _input(make, name, shape, order)
+            values[name] = _input(make, name, shape, order, self._batch)
         for name in _sorted(nodes, self._outputs, values):
             node = nodes[name]
             try:
@@ -160,8 +160,8 @@ def _source(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _input(make: Making, name: str, shape: Dims, order: UffInputOrder) -> Value:
-    tensor = make.network.add_input(name, DataType.FLOAT, [1] * (1 - make.lead) + list(shape))
+def _input(make: Making, name: str, shape: Dims, order: UffInputOrder, batch: int) -> Value:
+    tensor = make.network.add_input(name, DataType.FLOAT, [batch] * (1 - make.lead) + list(shape))
     if tensor is None:
         raise ModelError(f"input {name!r} was refused")
     if order == UffInputOrder.NHWC:
