@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..cuda.memory import host, is_device
+from ..runtime.reach import require
 from .allocators import ALIGNMENT
 from .callbacks import IOutputAllocator, guarded, is_defined
 from .foundation import Closed
@@ -62,12 +63,19 @@ class ContextAddresses(Closed):
                    for o in outputs for i in engine._input_names if i in ends)
 
     def _host(self: Any, name: str) -> int:
-        """The host address of a tensor; of emulated device memory, checked to hold all of the tensor."""
+        """The host address of a tensor, checked to hold all of it. DriverError of emulated device memory, InputError
+        of the host's."""
         address = self._addresses.get(name, 0)
-        if not is_device(address):
-            return address
         size = self._engine.get_tensor_bytes_per_component(name) * math.prod(self._whole_shape(name))
+        return place_of(address, size, name not in self._engine._input_names, repr(name))
+
+
+def place_of(address: int, size: int, writable: bool, what: str) -> int:
+    """The host address of memory that a script names, checked to be there."""
+    if is_device(address):
         return host(address, size)
+    require(address, size, writable, what)
+    return address
 
 
 def output_memory(allocator: IOutputAllocator, name: str, current: int, size: int) -> int:

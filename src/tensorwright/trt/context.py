@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda.memory import host, is_device
+from ..cuda.memory import is_device
 from ..dims import Expr, bounds, evaluate
 from ..errors import InputError, TensorwrightError
 from ..plan.records import TensorInfo
 from ..runtime import Context
 from ..runtime.memory import array_at
 from ..runtime.shapes import bind
-from .addresses import ContextAddresses, output_memory
+from .addresses import ContextAddresses, output_memory, place_of
 from .bindings import ContextBindings
 from .callbacks import IOutputAllocator, IProfiler, guarded
 from .context_state import ContextState
@@ -273,7 +273,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
             else:
                 address = self._addresses[info.name]
             if value.size:
-                place = host(address, value.nbytes)
+                place = place_of(address, value.nbytes, True, repr(info.name))
                 array_at(place, value.shape, value.strides, value.dtype, writable=True)[...] = value
         return True
 
