@@ -22,7 +22,9 @@ from .cuda.present import gpu_is_present
 from .errors import InputError
 
 GENERATIONS = ("5", "6", "7", "8", "10", "11")
-NEWEST = GENERATIONS[-1]
+#: What `import tensorrt` is when nobody says otherwise: the newest that has what most scripts ask for. 11 removed
+#: precision flags and calibrators.
+USUAL = "10"
 #: Environment variable that tells the stand-in package which generation is asked for.
 GENERATION = "TENSORWRIGHT_GENERATION"
 #: Folders whose packages stand in for NVIDIA's when they come first on PYTHONPATH: `tensorrt` always, the packages that
@@ -31,7 +33,7 @@ SHIM = Path(__file__).parent / "shim"
 ALWAYS, WITHOUT_GPU = SHIM / "always", SHIM / "without_gpu"
 
 
-def install(generation: str = NEWEST) -> ModuleType:
+def install(generation: str = USUAL) -> ModuleType:
     """Make `import tensorrt` give this generation, in this process. Returns the module.
 
     Without a GPU, `pycuda` and `cuda` are answered as well, by a device that the processor plays (tensorwright.cuda).

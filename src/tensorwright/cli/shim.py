@@ -17,9 +17,9 @@ EPILOG = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..compat import GENERATIONS, NEWEST
-    parser.add_argument("--generation", default=NEWEST, metavar="N",
-                        help=f"TensorRT's major version: {', '.join(GENERATIONS)} (default {NEWEST})")
+    from ..compat import GENERATIONS, USUAL
+    parser.add_argument("--generation", default=USUAL, metavar="N",
+                        help=f"TensorRT's major version: {', '.join(GENERATIONS)} (default {USUAL})")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="-- and the program with its arguments")
 
 

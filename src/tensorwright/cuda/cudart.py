@@ -27,7 +27,7 @@ from .status import Status
 
 SONAME = "libcudart.so.12"
 #: What a program may ask for: the same library under each name.
-NAMES = ("libcudart.so", SONAME)
+NAMES = ("libcudart.so", SONAME, "libcudart.so.11.0", "libcudart.so.13")
 #: Code for every x86-64 machine.
 TARGET = ("x86_64-unknown-linux-gnu", "x86-64", "")
 UNKNOWN = 999                                          # cudaErrorUnknown

@@ -4,4 +4,4 @@ import os
 
 from tensorwright import compat
 
-compat.install(os.environ.get(compat.GENERATION, compat.NEWEST))
+compat.install(os.environ.get(compat.GENERATION, compat.USUAL))
