@@ -65,10 +65,10 @@ def compare_once(
     with unasserted():
         got, rounded = engine.run(feeds), rounded_integers(network)
     failed = []
-    random = unrepeatable(network)
+    reasons = unrepeatable(network)
     for name in network.outputs:
-        if name in random:
-            note = f"output {name!r} differs from run to run: it is not compared"
+        if name in reasons:
+            note = f"output {name!r} {reasons[name]}"
             report.skipped += [note] if note not in report.skipped else []
             continue
         distance, note = _compare(got[name], expected[name], name in rounded)

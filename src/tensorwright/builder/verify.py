@@ -9,16 +9,20 @@ import numpy as np
 
 from ..dims import evaluate
 from ..dtypes import DType
-from ..ir import Network, TensorType, ValueType
+from ..ir import Network, Op, TensorType, ValueType
 from ..ir.value_inputs import companions
 from ..ops import Concat, Gather, Pointwise, Reshape, Slice, Transpose
+from ..ops.control import layers_inside
 from ..ops.evaluate import evaluate as reference
 from ..plan.records import Profile
+from ..plugins import Plugin
 
 #: Largest |engine - reference| / max|reference| per output, by the least precise type in the network.
 TOLERANCE = {DType.float64: 1e-9, DType.float32: 1e-4, DType.float16: 1e-2, DType.bfloat16: 5e-2}
 #: Share of integer elements that may differ, where integers come from rounding or comparing floats.
 INTEGER_SHARE = 1e-3
+#: Why random numbers are not compared.
+RANDOM = "differs from run to run: it is not compared"
 
 
 @dataclass
@@ -134,13 +138,29 @@ def rounded_integers(network: Network) -> set[str]:
     return found
 
 
-def unrepeatable(network: Network) -> set[str]:
-    """Values that differ from run to run, or may: random numbers, and all that is computed from them."""
-    found: set[str] = set()
+def unrepeatable(network: Network) -> dict[str, str]:
+    """{value: why} of those that cannot be compared: random numbers, results of plugins that are not known to be
+    functions of their inputs, and all that is computed from them."""
+    found: dict[str, str] = {}
     for layer in network.layers:
-        if not layer.op.repeatable or any(v in found for v in layer.inputs):
-            found |= {v for v in layer.outputs if v}
+        reasons = {found[v] for v in layer.inputs if v in found}
+        reasons |= {_why(op) for op in _causes(layer.op)}
+        if reasons:
+            found |= {v: RANDOM if RANDOM in reasons else min(reasons) for v in layer.outputs if v}
     return found
+
+
+def _causes(op: Op) -> list[Op]:
+    """The operators that make this one's results differ, or may: itself, or those in its bodies."""
+    if op.repeatable:
+        return []
+    return [inner.op for inner in layers_inside(op) if not inner.op.repeatable] or [op]
+
+
+def _why(op: Op) -> str:
+    if isinstance(op, Plugin):
+        return f"is computed by plugin {op.title}, and there is nothing to compare it with"
+    return RANDOM
 
 
 def _is_integer(t: ValueType) -> bool:

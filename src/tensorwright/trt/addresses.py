@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import numbers
+import operator
 from typing import Any
+
+import numpy as np
 
 from ..cuda.memory import host, is_device
 from ..runtime.reach import require
@@ -19,11 +23,14 @@ class ContextAddresses(Closed):
     _allocators: dict[str, IOutputAllocator]
 
     def set_tensor_address(self: Any, name: str, memory: int) -> bool:
-        """memory: where the tensor lies; 0 forgets it. False for an unknown name or a misaligned address."""
+        """memory: where the tensor lies; 0 forgets it. False for an unknown name, and for an address that
+        is misaligned or cannot be one. TypeError for what is no integer."""
         info = self._engine._known(name)
         if info is None:
             return False
-        address = int(memory)
+        address = address_of(memory)
+        if not 0 <= address < 1 << 64:
+            return bool(self._refuse(f"{name!r}: {address} is no address"))
         if info.dtype is not None and address % info.dtype.itemsize:
             return bool(self._refuse(f"{name!r}: address {address:#x} is not aligned to {info.dtype}"))
         if self._refused_memory(name, address):
@@ -78,6 +85,16 @@ def place_of(address: int, size: int, writable: bool, what: str) -> int:
         return host(address, size)
     require(address, size, writable, what)
     return address
+
+
+def address_of(memory: Any) -> int:
+    """An integer, or what stands for one: a pointer object of a CUDA package. TypeError for anything else."""
+    try:
+        return operator.index(memory)
+    except TypeError:
+        if isinstance(memory, (str, bytes, bytearray, numbers.Real, np.ndarray)) or not hasattr(memory, "__int__"):
+            raise TypeError(f"an address is an integer, not {type(memory).__name__}") from None
+        return int(memory)
 
 
 def output_memory(allocator: IOutputAllocator, name: str, current: int, size: int) -> int:

@@ -12,7 +12,7 @@ from .algorithms import Selection
 from .allocators import Allocating
 from .calibration import RANGES, found_ranges
 from .config import TUNE_BUDGET, IBuilderConfig, IOptimizationProfile
-from .config_wishes import check_devices, check_portability, without_effect
+from .config_wishes import PRECISIONS, check_devices, check_portability, check_strong_types, without_effect
 from .enums import (
     BuilderFlag,
     EngineCapability,
@@ -95,6 +95,7 @@ class Builder(BuilderOptions, Recorded, Allocating, PluginUser, Lifetime):
         """Whether shapes and profiles fit; the build itself may still fail."""
         try:
             check_wishes(config, self._logger)
+            check_strong_types(network, config)
             check_memory(network)
             records = network._finish()
             if not network.has_implicit_batch_dimension:
@@ -161,8 +162,7 @@ def check_wishes(config: IBuilderConfig, logger: ILogger) -> None:
     if config.get_flag(BuilderFlag.WEIGHT_STREAMING) and is_refit(config):
         raise UnsupportedError("weights that can be replaced stay in memory: they cannot be streamed in this version",
                                try_=f"config.clear_flag({BuilderFlag.WEIGHT_STREAMING})")
-    for flag in (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8, BuilderFlag.INT4,
-                 BuilderFlag.FP4):
+    for flag in PRECISIONS:
         if config.get_flag(flag):
             say(logger, ILogger.WARNING, f"{flag} permits a lower precision; this version computes in the types given")
     for flag in (BuilderFlag.SPARSE_WEIGHTS, BuilderFlag.PREFER_PRECISION_CONSTRAINTS, BuilderFlag.DEBUG,
@@ -201,6 +201,7 @@ def check_precisions(network: INetworkDefinition) -> None:
 def built(network: INetworkDefinition, config: IBuilderConfig, logger: ILogger) -> Plan:
     """The plan. Raises TensorwrightError, or Cancelled."""
     from .. import builder
+    check_strong_types(network, config)
     check_wishes(config, logger)
     if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS) or config.get_flag(BuilderFlag.STRICT_TYPES):
         check_precisions(network)

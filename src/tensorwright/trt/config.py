@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -93,12 +94,18 @@ class IOptimizationProfile(Closed):
         return profiles_of(network, shapes, default=False)[0]
 
 
+def checked_flag(flag: BuilderFlag) -> BuilderFlag:
+    """The flag. TypeError for what is none, of any generation."""
+    if not isinstance(flag, BuilderFlag):
+        raise TypeError(f"a BuilderFlag is needed, not {type(flag).__name__} {flag!r}")
+    return flag
+
+
 class IBuilderConfig(QuantizationWishes, BuildWishes, Lifetime):
     """Options of a build. When it starts, unsupported wishes are refused, and those without effect are logged."""
 
     avg_timing_iterations = 1
     min_timing_iterations = 1
-    builder_optimization_level = 3
     profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
     default_device_type = DeviceType.GPU
     engine_capability = EngineCapability.STANDARD
@@ -119,6 +126,7 @@ class IBuilderConfig(QuantizationWishes, BuildWishes, Lifetime):
         for name in [n for n in vars(self) if not n.startswith("_")]:
             delattr(self, name)                           # what was set; the defaults are the class's
         self._flags = {BuilderFlag.TF32}
+        self._level = 3
         self._profiles: list[IOptimizationProfile] = []
         self._pools: dict[MemoryPoolType, int] = {}
         self._cache: ITimingCache | None = None
@@ -128,13 +136,13 @@ class IBuilderConfig(QuantizationWishes, BuildWishes, Lifetime):
         self._reset_wishes()
 
     def set_flag(self, flag: BuilderFlag) -> None:
-        self._flags.add(flag)
+        self._flags.add(checked_flag(flag))
 
     def clear_flag(self, flag: BuilderFlag) -> None:
-        self._flags.discard(flag)
+        self._flags.discard(checked_flag(flag))
 
     def get_flag(self, flag: BuilderFlag) -> bool:
-        return flag in self._flags
+        return checked_flag(flag) in self._flags
 
     @property
     def flags(self) -> int:
@@ -148,6 +156,23 @@ class IBuilderConfig(QuantizationWishes, BuildWishes, Lifetime):
     def _error(self, text: str) -> None:
         if self._logger is not None:
             say(self._logger, ILogger.ERROR, text)
+
+    @property
+    def builder_optimization_level(self) -> int:
+        """How long kernels are timed: see TUNE_BUDGET. A level outside 0 to 5 is refused in the log; without a logger
+        it is a ValueError."""
+        return self._level
+
+    @builder_optimization_level.setter
+    def builder_optimization_level(self, value: int) -> None:
+        level = operator.index(value)
+        if 0 <= level < len(TUNE_BUDGET):
+            self._level = level
+            return
+        text = f"builder_optimization_level: {level} is outside 0 to {len(TUNE_BUDGET) - 1}"
+        if self._logger is None:
+            raise ValueError(text)
+        self._error(f"{text}; it stays {self._level}")
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         """WORKSPACE bounds the scratch memory of each layer's kernel; the build fails when no kernel fits. Limits of

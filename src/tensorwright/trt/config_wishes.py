@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UnsupportedError
+from ..errors import BuildError, UnsupportedError
 from .enums import (
     BuilderFlag,
     DeviceType,
     HardwareCompatibilityLevel,
     MemoryPoolType,
+    NetworkDefinitionCreationFlag,
     PreviewFeature,
     RuntimePlatform,
     TilingOptimizationLevel,
@@ -22,6 +23,7 @@ from .logger import ILogger, say
 if TYPE_CHECKING:
     from .config import IBuilderConfig
     from .layer import ILayer
+    from .network import INetworkDefinition
 
 #: What build_route may say: "-name=number ...", each at most once; and the numbers that are worth trying.
 KNOBS: Mapping[str, tuple[int, ...]] = {
@@ -30,6 +32,12 @@ KNOBS: Mapping[str, tuple[int, ...]] = {
     "timing_iterations": (1, 8, 32),
     "threads": (1, 2, 4),
 }
+
+#: Flags that permit a lower precision.
+PRECISIONS = (BuilderFlag.FP16, BuilderFlag.BF16, BuilderFlag.INT8, BuilderFlag.FP8, BuilderFlag.INT4, BuilderFlag.FP4)
+#: Flags that say what layers' precisions mean.
+CONSTRAINTS = (BuilderFlag.OBEY_PRECISION_CONSTRAINTS, BuilderFlag.PREFER_PRECISION_CONSTRAINTS,
+               BuilderFlag.STRICT_TYPES)
 
 
 class BuildWishes(Closed):
@@ -104,6 +112,23 @@ def check_devices(config: IBuilderConfig, logger: ILogger) -> None:
     if not config.get_flag(BuilderFlag.GPU_FALLBACK):
         raise UnsupportedError(what, try_="config.set_flag(BuilderFlag.GPU_FALLBACK), or DeviceType.GPU")
     say(logger, ILogger.WARNING, f"{what}; the CPU runs them instead")
+
+
+def check_strong_types(network: INetworkDefinition, config: IBuilderConfig) -> None:
+    """BuildError when types of a strongly typed network, which follow from its inputs, are to be others."""
+    typed = NetworkDefinitionCreationFlag.STRONGLY_TYPED
+    if not network.get_flag(typed):
+        return
+    for flag in (*PRECISIONS, *CONSTRAINTS):
+        if config.get_flag(flag):
+            raise BuildError(f"{flag} is set, and the network was made with {typed}: its types are those given",
+                             try_=f"config.clear_flag({flag})")
+    for layer in network._layers:
+        if layer.precision_is_set or layer._output_types:
+            what, undo = ("a precision", "reset_precision()") if layer.precision_is_set else \
+                ("an output type", "reset_output_type(index)")
+            raise BuildError(f"layer {layer.name!r} has {what} of its own, and the network was made with {typed}",
+                             try_=f"layer.{undo}, and add_cast where the type is to change")
 
 
 def check_portability(config: IBuilderConfig, logger: ILogger) -> None:

@@ -178,7 +178,7 @@ class IExecutionContext(ContextBindings, ContextAddresses, ContextShapes, Contex
     def _execute_list(self, bindings: list[int]) -> bool:
         if len(bindings) != self._engine.num_io_tensors:
             return self._refuse(f"{len(bindings)} addresses were given for {self._engine.num_io_tensors} tensors")
-        if not all([self.set_tensor_address(n, int(a)) for n, a in zip(self._engine._names, bindings, strict=True)]):
+        if not all([self.set_tensor_address(n, a) for n, a in zip(self._engine._names, bindings, strict=True)]):
             return False
         return self._execute()
 

@@ -133,6 +133,8 @@ class INetworkDefinition(NetworkLayers, NetworkSequences, NetworkFlow, NetworkPl
     # ---- inputs and outputs
 
     def add_input(self, name: str, dtype: DataType, shape: Shape) -> ITensor | None:
+        if not isinstance(name, str):
+            raise TypeError(f"add_input: the name of an input is a str, not {type(name).__name__}")
         if not name or any(t.name == name for t in self._inputs):
             self._error(f"add_input: {'a name is needed' if not name else f'two inputs are named {name!r}'}")
             return None

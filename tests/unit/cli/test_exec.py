@@ -15,9 +15,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import tensorwright
-from tensorwright.cli.console import FAILED, OK, USAGE
+from tensorwright.cli.console import FAILED, OK, USAGE, UsageError
 from tensorwright.cli.exec.flags import State
 from tensorwright.cli.exec.inventory import FLAGS
+from tensorwright.cli.exec.syntax import signed
 from tensorwright.cli.main import main
 from tensorwright.generations import v10
 from tensorwright.runtime import store
@@ -242,7 +243,9 @@ def test_unsupported_flags_are_named_with_the_way_out(flag: Any) -> None:
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--onnx=m", "--warm=5"], ["--fp16=1"], ["--onnx"],
                                        ["--iterations=-1"], ["--shapes=image"], ["--shapes=image:1x-1"],
                                        ["--percentile=101"], ["--memPoolSize=workspace:much"], ["--duration=soon"],
-                                       ["--sparsity=some"], ["--inputIOFormats=fp31:chw"], ["--shapes=a:1,a:2"]])
+                                       ["--sparsity=some"], ["--inputIOFormats=fp31:chw"], ["--shapes=a:1,a:2"],
+                                       ["--tacticSources=+BOGUS"], ["--preview=nonsense"], ["--preview=+"],
+                                       ["--tacticSources="]])
 def test_command_lines_that_cannot_be_read(arguments: list[str]) -> None:
     assert execute(*arguments, code=USAGE)[1].startswith("usage: wright")
 
@@ -264,6 +267,8 @@ def test_command_lines_that_cannot_be_read(arguments: list[str]) -> None:
     (["--onnx={}/digits.onnx", "--inputIOFormats=fp32:chw16", "--skipInference"], "TensorFormat.LINEAR"),
     (["--onnx={}/digits.onnx", "--precisionConstraints=obey", "--layerPrecisions=*:fp16", "--skipInference"], "HALF"),
     (["--onnx={}/digits.onnx", "--layerPrecisions=nobody:fp16"], "'nobody'"),
+    (["--onnx={}/digits.onnx", "--stronglyTyped", "--precisionConstraints=obey", "--skipInference"],
+     "OBEY_PRECISION_CONSTRAINTS is set"),
     (["--loadEngine={}/digits.plan", "--shapes=image:9x1x8x8"], "profile"),
     (["--loadEngine={}/digits.plan", "--useProfile=1"], "--useProfile=1"),
     (["--loadEngine={}/digits.plan", "--minShapes=image:1x1x8x8"], "--minShapes"),
@@ -298,6 +303,26 @@ def test_the_flags_that_people_use() -> None:
     assert set(used) <= names
     spelled = [n for f in FLAGS for n in (f.name, *f.others)]
     assert len(spelled) == len(set(spelled))
+
+
+def test_strong_types_leave_out_permissions(folder: Path) -> None:
+    _, err = execute(f"--onnx={folder}/digits.onnx", "--stronglyTyped", "--fp16", "--best", *RANGE, "--skipInference",
+                     "--builderOptimizationLevel=0", "--tacticSources=-CUDNN,+cublasLt",
+                     "--preview=-profileSharing0806,+runtimeActivationResize")
+    assert "--fp16 is left out" in err and "--best is left out" in err and "permits a lower precision" not in err
+    assert "RUNTIME_ACTIVATION_RESIZE_10_10 has no effect" in err
+
+
+def test_names_of_sources_and_features_are_known() -> None:
+    assert signed("TacticSource")("-CUDNN,+EDGE_MASK_CONVOLUTIONS,jit_convolutions") == {
+        "CUDNN": False, "EDGE_MASK_CONVOLUTIONS": True, "JIT_CONVOLUTIONS": True}
+    assert signed("PreviewFeature")("+aliasedPluginIO1003,-PROFILE_SHARING_0806") == {
+        "ALIASED_PLUGIN_IO_10_03": True, "PROFILE_SHARING_0806": False}
+    for wrong in ("+BOGUS", "CUBLAS,-", "++CUBLAS"):
+        with pytest.raises(UsageError, match="CUBLAS, CUBLAS_LT, CUDNN, EDGE_MASK_CONVOLUTIONS, JIT_CONVOLUTIONS"):
+            signed("TacticSource")(wrong)
+    with pytest.raises(UsageError, match="'nonsense' is none of PROFILE_SHARING_0806"):
+        signed("PreviewFeature")("nonsense")
 
 
 def test_a_calibration_cache_gives_ranges(folder: Path) -> None:

@@ -315,7 +315,30 @@ def test_results_that_differ_from_run_to_run_are_not_compared() -> None:
     e.outputs = [str(e.add(double, y)), str(e.add(double, x))]
     verification = built(e.finish()).plan.verification
     assert verification["ok"] and verification["checks"] == 1
-    assert any("differs from run to run" in text for text in verification["skipped"])
+    assert any("is computed by plugin noise, and there is nothing" in text for text in verification["skipped"])
+    assert not any("from run to run" in text for text in verification["skipped"])
+
+
+def test_random_numbers_and_results_of_plugins_have_reasons_of_their_own() -> None:
+    """Random wins where both meet."""
+    import onnx
+    import onnx.parser
+
+    from tensorwright import importer
+    from tensorwright.builder.verify import unrepeatable
+    plugins.register(Definition("acme::opaque", np.negative, pure=False))
+    text = """<ir_version: 9, opset_import: ["": 21, "acme": 1]>
+        g (float[3] x) => (float[3] p, float[3] r, float[3] both, float[3] z) {
+          p0 = acme.opaque (x)
+          p = Neg (p0)
+          r = RandomNormalLike (x)
+          both = Add (p, r)
+          z = Neg (x)
+        }"""
+    reasons = unrepeatable(importer.load(onnx.parser.parse_model(text)))
+    random = "differs from run to run: it is not compared"
+    plugin = "is computed by plugin acme::opaque, and there is nothing to compare it with"
+    assert [reasons.get(name) for name in ("p", "r", "both", "z")] == [plugin, random, random, None]
 
 
 def test_packages_announce_modules_that_are_imported_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

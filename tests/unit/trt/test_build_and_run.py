@@ -185,6 +185,16 @@ def test_context_refusals_are_false_and_logged(digits: trt.ICudaEngine, images: 
     assert not context.set_tensor_address("nope", 64) and context.get_tensor_address("image") == 0
     assert not context.set_tensor_address("image", 3) and "aligned" in log.errors()
     assert not context.execute_v2([0])
+    for wrong in (-4, 1 << 64):
+        assert not context.execute_v2([images.ctypes.data, wrong])
+        assert f"'logits': {wrong} is no address" in log.errors()
+        assert not context.set_tensor_address("image", wrong)
+    for value in (64.0, "64", None, np.float32(64), images):
+        with pytest.raises(TypeError):
+            context.set_tensor_address("image", value)
+        with pytest.raises(TypeError):
+            context.execute_v2([0, value])
+    assert context.set_tensor_address("image", np.int64(64)) and context.get_tensor_address("image") == 64
     assert context.get_max_output_size("logits") == 4 * 10 * 4 and context.get_tensor_strides("image") == (64, 64, 8, 1)
 
 

@@ -153,3 +153,70 @@ def test_memory_is_monitored() -> None:
     plan, log = plan_of(lambda c, n: c.set_flag(trt.BuilderFlag.MONITOR_MEMORY))
     lines = [line for line in log.text().splitlines() if line.startswith("[MemUsage]")]
     assert plan and len(lines) >= 2 and "'verify'" in lines[-1] and float(lines[0].split("most ")[1].split()[0]) > 10
+
+
+def typed(builder: Any, module: Any) -> Any:
+    """y = -x, strongly typed."""
+    network = builder.create_network(1 << int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    x = network.add_input("x", module.float32, (2,))
+    layer = network.add_unary(x, module.UnaryOperation.NEG)
+    layer.name = "negation"
+    network.mark_output(layer.get_output(0))
+    return network
+
+
+@pytest.mark.parametrize("module", [trt, v10])
+def test_a_strongly_typed_network_takes_no_wishes_about_types(module: Any) -> None:
+    def refusal(prepare: Any) -> str:
+        builder = module.Builder(log := Log())
+        network, config = typed(builder, module), quick(builder)
+        prepare(config, network)
+        supported = builder.is_network_supported(network, config)
+        plan = builder.build_serialized_network(network, config)
+        assert (plan is not None) == supported == (not log.errors())
+        return log.errors()
+
+    def named(config: Any, network: Any) -> None:
+        network.get_layer(0).precision = module.float32
+
+    def cast(config: Any, network: Any) -> None:
+        network.get_layer(0).set_output_type(0, module.float16)
+
+    def reset(config: Any, network: Any) -> None:
+        named(config, network)
+        cast(config, network)
+        network.get_layer(0).reset_precision()
+        network.get_layer(0).reset_output_type(0)
+    for name in ("FP16", "BF16", "INT8", "FP8", "INT4", "FP4", "OBEY_PRECISION_CONSTRAINTS",
+                 "PREFER_PRECISION_CONSTRAINTS"):
+        flag = module.BuilderFlag[name]
+        assert f"BuilderFlag.{name} is set" in refusal(lambda c, n, flag=flag: c.set_flag(flag))
+    assert "'negation' has a precision" in refusal(named) and "'negation' has an output type" in refusal(cast)
+    assert not refusal(reset) and not refusal(lambda c, n: c.set_flag(module.BuilderFlag.REFIT))
+    assert plan_of(lambda c, n: c.set_flag(trt.BuilderFlag.FP16))[0]           # without STRONGLY_TYPED: a permission
+
+
+def test_what_is_no_flag_no_name_and_no_level_is_refused() -> None:
+    builder = v10.Builder(log := Log())
+    config = builder.create_builder_config()
+    for call in (config.set_flag, config.clear_flag, config.get_flag):
+        for wrong in (0, "FP16", None, v10.MemoryPoolType.WORKSPACE):
+            with pytest.raises(TypeError, match="BuilderFlag"):
+                call(wrong)
+    config.set_flag(v8.BuilderFlag.DEBUG)
+    assert config.get_flag(v10.BuilderFlag.DEBUG) and config.get_flag(trt.BuilderFlag.DEBUG)
+    for wrong in (3, None, b"x"):
+        with pytest.raises(TypeError, match="str"):
+            builder.create_network().add_input(wrong, v10.float32, (1,))
+    assert config.builder_optimization_level == 3
+    config.builder_optimization_level = 5
+    assert not log.errors()
+    for level in (-1, 6):
+        config.builder_optimization_level = level
+        assert f"{level} is outside 0 to 5; it stays 5" in log.errors() and config.builder_optimization_level == 5
+    with pytest.raises(TypeError):
+        config.builder_optimization_level = "2"
+    config.reset()
+    assert config.builder_optimization_level == 3
+    with pytest.raises(ValueError, match="6 is outside"):
+        trt.IBuilderConfig().builder_optimization_level = 6

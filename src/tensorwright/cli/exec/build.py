@@ -21,6 +21,7 @@ from ...trt import (
     NetworkDefinitionCreationFlag,
     OnnxParser,
     OnnxParserFlag,
+    PreviewFeature,
     ProfilingVerbosity,
     TensorFormat,
 )
@@ -136,6 +137,8 @@ def set_options(asked: Asked, config: IBuilderConfig, log: Log) -> None:
                        ("monitorMemory", BuilderFlag.MONITOR_MEMORY)):
         if asked[name]:
             config.set_flag(flag)
+    for name, wanted in (asked["preview"] or {}).items():
+        config.set_preview_feature(PreviewFeature[name], wanted)
     if asked["precisionConstraints"] != "none":
         config.set_flag(CONSTRAINTS[asked["precisionConstraints"]])
     if asked["noTF32"]:

@@ -165,6 +165,29 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def signed(enumeration: str) -> Callable[[str], dict[str, bool]]:
+    """{member's name: whether it is wanted} of "+NAME,-NAME", members of an enumeration of tensorwright.trt; + may be
+    left out. Case and underscores do not count, so that trtexec's profileSharing0806 is PROFILE_SHARING_0806; a
+    version at the end may be left out."""
+    def plain(name: str) -> str:
+        return name.replace("_", "").lower()
+
+    def read(text: str) -> dict[str, bool]:
+        from ... import trt  # not for help, which needs no enumerations
+        known = list(getattr(trt, enumeration).__members__)
+        found: dict[str, bool] = {}
+        for part in filter(None, text.split(",")):
+            wanted = plain(part[1:] if part[0] in "+-" else part)
+            member = next((k for k in known if wanted in (plain(k), plain(k).rstrip("0123456789"))), None)
+            if member is None:
+                raise UsageError(f"{part!r} is none of {', '.join(known)}, with + or - before it")
+            found[member] = not part.startswith("-")
+        if not found:
+            raise UsageError("no name is given")
+        return found
+    return read
+
+
 def debug_forms(text: str) -> tuple[str, ...]:
     """Forms of debug tensors, separated by commas."""
     return tuple(map(one_of("summary", "numpy", "string", "raw"), text.split(",")))
