@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .enums import (
     ActivationType,
@@ -64,9 +64,9 @@ from .layers import (
     IUnaryLayer,
     IUnsqueezeLayer,
 )
+from .tensor import ITensor
 
-if TYPE_CHECKING:
-    from .tensor import ITensor
+MOST_K = 3840                                             # of top-k, as TensorRT has it
 
 
 class NetworkLayers(Closed):
@@ -74,6 +74,12 @@ class NetworkLayers(Closed):
 
     def _add(self, kind: Any, inputs: list[Any], outputs: int = 1, **params: Any) -> Any:
         raise NotImplementedError
+
+    def _error(self, text: str) -> None:
+        raise NotImplementedError
+
+    def _refuse(self, text: str) -> Any:
+        self._error(text)
 
     def add_constant(self, shape: Shape, weights: Any) -> IConstantLayer | None:
         return self._add(IConstantLayer, [], shape=shape, weights=weights)
@@ -133,10 +139,15 @@ class NetworkLayers(Closed):
         return self._add(ISoftMaxLayer, [input])
 
     def add_reduce(self, input: ITensor, op: ReduceOperation, axes: int, keep_dims: bool) -> IReduceLayer | None:
+        rank = input.shape.nbDims if isinstance(input, ITensor) else -1       # -1: not known
+        if rank >= 0 and (axes < 0 or axes >> rank):
+            return self._refuse(f"add_reduce: axes {axes:#b} reach beyond the {rank} dimensions of {input.name!r}")
         return self._add(IReduceLayer, [input], op=op, axes=axes, keep_dims=keep_dims)
 
     def add_topk(self, input: ITensor, op: TopKOperation, k: int, axes: int,
                  indices_type: DataType = DataType.INT32) -> ITopKLayer | None:
+        if k > MOST_K:
+            return self._refuse(f"add_topk: k is {k}, more than {MOST_K}")
         return self._add(ITopKLayer, [input], outputs=2, op=op, k=k, axes=axes, indices_type=indices_type)
 
     def add_normalization(self, input: ITensor, scale: ITensor, bias: ITensor,
@@ -152,7 +163,10 @@ class NetworkLayers(Closed):
         return self._add(ICumulativeLayer, [input, axis], op=op, exclusive=exclusive, reverse=reverse)
 
     def add_concatenation(self, inputs: Sequence[ITensor]) -> IConcatenationLayer | None:
-        return self._add(IConcatenationLayer, list(inputs))
+        inputs = list(inputs)
+        if not inputs:
+            return self._refuse("add_concatenation: there is nothing to concatenate")
+        return self._add(IConcatenationLayer, inputs)
 
     def add_shuffle(self, input: ITensor) -> IShuffleLayer | None:
         return self._add(IShuffleLayer, [input])

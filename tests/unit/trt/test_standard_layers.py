@@ -45,8 +45,9 @@ def run(make: Callable[[Any, list[Any]], Any], *arrays: np.ndarray, dynamic: tup
     config.builder_optimization_level = 0
     if dynamic:
         config.add_optimization_profile(profile)
-    engine = builder.build_engine(network, config)
-    assert engine is not None, lines
+    plan = builder.build_serialized_network(network, config)
+    assert plan is not None, lines
+    engine = module.Runtime(log).deserialize_cuda_engine(plan)
     found = engine._engine.run({f"x{i}": a for i, a in enumerate(arrays)})
     assert log is not None
     return [found[f"out{i}"] for i in range(len(outputs))]

@@ -11,7 +11,6 @@ from .movement import (
     IPaddingLayer,
     IShapeLayer,
     IShuffleLayer,
-    ISliceLayer,
     ISqueezeLayer,
     IUnsqueezeLayer,
 )
@@ -27,6 +26,7 @@ from .pointwise import (
 )
 from .recurrent import IRNNLayer, IRNNv2Layer
 from .reduce import ICumulativeLayer, INormalizationLayer, IReduceLayer, ISoftMaxLayer, ITopKLayer
+from .slice import ISliceLayer
 from .standard import (
     IDequantizeLayer,
     IEinsumLayer,

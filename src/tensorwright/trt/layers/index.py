@@ -6,7 +6,7 @@ from typing import Any
 
 from ...dims import Dim, floordiv, mul
 from ...errors import ShapeError, UnsupportedError
-from ...ops import Gather, GatherElements, GatherND, Resize, ScatterElements, ScatterND
+from ...ops import Gather, GatherElements, GatherND, Reshape, Resize, ScatterElements, ScatterND, Transpose
 from ..enums import (
     GatherMode,
     InterpolationMode,
@@ -22,7 +22,8 @@ from .window import sizes
 
 
 class IGatherLayer(ILayer):
-    """DEFAULT takes slices along an axis, ELEMENT single elements, ND by index vectors."""
+    """DEFAULT takes slices along an axis, ELEMENT single elements, ND by index vectors. With DEFAULT and ND the first
+    num_elementwise_dims axes of data and indices are the same: each of their rows is gathered from on its own."""
 
     _layer_type = LayerType.GATHER
     _implicit_batch = False
@@ -41,9 +42,23 @@ class IGatherLayer(ILayer):
         if self.mode == GatherMode.ND:
             return self._last(to, GatherND(self.num_elementwise_dims), *values)
         if self.num_elementwise_dims:
-            raise UnsupportedError("gathering slices with leading batch axes is not in this version",
-                                   try_="GatherMode.ND, whose indices may have batch axes")
+            return self._batched(to, values, axis, self.num_elementwise_dims)
         return self._last(to, Gather(axis), *values)
+
+    def _batched(self, to: Lowering, values: list[Any], axis: int, batch: int) -> list[str]:
+        """y[n, a..., i..., b...] = data[n, a..., indices[n, i...], b...]: `axis` moves next to the batch axes, index
+        vectors of length 1 take from there, and what lay before it (a) moves back."""
+        data, indices = to.type(values[0]), to.type(values[1])
+        if not 0 < batch <= min(axis, indices.rank):
+            raise ShapeError(f"{batch} batch axes must come before axis {axis}, and be axes of the indices", data=data,
+                             indices=indices)
+        before, after = range(batch, axis), range(axis + 1, data.rank)
+        moved = self._also(to, Transpose((*range(batch), axis, *before, *after)), values[0])
+        rows = self._also(to, Reshape((*indices.shape, 1)), values[1])
+        taken = self._also(to, GatherND(batch), moved, rows)
+        ends = indices.rank, indices.rank + len(before), data.rank + indices.rank - batch - 1
+        return self._last(to, Transpose((*range(batch), *range(ends[0], ends[1]), *range(batch, ends[0]),
+                                         *range(ends[1], ends[2]))), taken)
 
 
 class IScatterLayer(ILayer):

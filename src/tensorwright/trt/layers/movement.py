@@ -1,4 +1,4 @@
-"""Layers that move elements: shuffle, slice, concatenation, padding, squeeze; and constants and shapes."""
+"""Layers that move elements: shuffle, concatenation, padding, squeeze; and constants and shapes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ...dims import Dim, floordiv, product
 from ...dtypes import DType
 from ...errors import ShapeError, UnsupportedError
 from ...importer.values import Value
-from ...ops import Concat, Pad, Pointwise, Reshape, ShapeVector, Slice, Transpose
+from ...ops import Concat, Pad, Pointwise, Reshape, ShapeVector, Transpose
 from ...ops.expr import In
-from ..enums import DataType, LayerType, SampleMode
+from ..enums import DataType, LayerType
 from ..foundation import Permutation
 from ..layer import ILayer, Lowering, Param, WeightsParam
 from .nodes import constant, node, onnx_type
@@ -82,51 +82,6 @@ class IShuffleLayer(ILayer):
                 raise ShapeError(f"reshape_dims {given}: -1 cannot be inferred beside 0")
             wanted[unknown[0]] = floordiv(product(x), known)
         return tuple(wanted)
-
-
-class ISliceLayer(ILayer):
-    """x[start + i · stride], `shape` elements along each axis, which must lie inside x. Inputs 1, 2 and 3 give start,
-    shape and stride as vectors of sizes; `axes`, when set, are those that the three speak of."""
-
-    _layer_type = LayerType.SLICE
-    _optional_inputs = 5
-    _size_inputs = (1, 2, 3)
-    axes = Param(None)
-    start = Param((), sizes)
-    shape = Param((), sizes)
-    stride = Param((), sizes)
-    mode = Param(SampleMode.STRICT_BOUNDS)
-
-    def _lower(self, to: Lowering, values: list[Any]) -> list[str]:
-        if self.mode != SampleMode.STRICT_BOUNDS:
-            raise UnsupportedError(f"slices with {self.mode} are not in this version", try_="SampleMode.STRICT_BOUNDS")
-        if any(v is not None for v in values[4:]):
-            raise UnsupportedError(f"layer {self.name!r}: fill values and axes as inputs are not in this version")
-        x = to.type(values[0])
-        if to.lead and len(values) > 1:
-            raise UnsupportedError(f"layer {self.name!r}: sizes as inputs need a network of explicit batch")
-        given = [g if (g := to.sizes(values, i + 1, self.name)) is not None else tuple(own)
-                 for i, own in enumerate((self.start, self.shape, self.stride))]
-        if to.lead:
-            given = [(whole, *part) for whole, part in zip((0, x.shape[0], 1), given, strict=True)]
-        if self.axes is not None:
-            axes = [int(a) % x.rank for a in self.axes]
-            whole = ((0,) * x.rank, x.shape, (1,) * x.rank)
-            given = [tuple(part[axes.index(i)] if i in axes else every[i] for i in range(x.rank))
-                     for part, every in zip(given, whole, strict=True)]
-        start, shape, stride = given
-        if not all(isinstance(s, int) for s in stride):
-            raise UnsupportedError(f"layer {self.name!r}: a stride that only run time knows is not in this version")
-        return self._last(to, Slice(start, shape, stride), values[0])   # type: ignore[arg-type]
-
-    def _shape_nodes(self, to: Lowering, values: list[Any]) -> list[Any]:
-        if values[0] not in to.known or len(values) > 1 or len(self.start) != 1:
-            return []
-        (start,), (size,), (stride,) = self.start, self.shape, self.stride
-        stop = start + size * stride
-        return [constant("start", [start], np.int64), constant("stop", [stop if stop >= 0 else -(1 << 31)], np.int64),
-                constant("axes", [0], np.int64), constant("step", [stride], np.int64),
-                node("Slice", "x0 start stop axes step")]
 
 
 class IPaddingLayer(ILayer):
