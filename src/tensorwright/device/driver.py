@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 
@@ -131,10 +132,17 @@ def provide(name: str, image: bytes) -> None:
         _objects.setdefault(name, image)
 
 
-@cache
+_loading = threading.Lock()
+_loaded: list[cpu.Library] = []
+
+
 def library() -> cpu.Library:
-    """The driver, loaded on first use."""
-    return cpu.load([code()])
+    """The driver, loaded on first use, once: a second copy that threads load at the same time would be unloaded under
+    the functions that were looked up in it."""
+    with _loading:
+        if not _loaded:
+            _loaded.append(cpu.load([code()]))
+    return _loaded[0]
 
 
 @cache

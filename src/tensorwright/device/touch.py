@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 from ..targets import CpuSpec
@@ -41,8 +42,16 @@ done:
 """
 
 
-@cache
+_loading = threading.Lock()
+
+
 def library() -> cpu.Library:
-    """The kernel for this machine, compiled on first use."""
+    """The kernel for this machine, compiled on first use, once."""
+    with _loading:
+        return _library()
+
+
+@cache
+def _library() -> cpu.Library:
     spec = cpu.describe()
     return cpu.load([cpu.compile(text(spec), spec)])
