@@ -57,8 +57,20 @@ class Stacked:
     dtype: DType
 
 
+class Bodied(Op):
+    """An operator whose bodies run in NumPy: it is as ready, and as repeatable, as the layers in them."""
+
+    @property
+    def repeatable(self) -> bool:
+        return all(layer.op.repeatable for layer in layers_inside(self))
+
+    def ready(self) -> None:
+        for layer in layers_inside(self):
+            layer.op.ready()
+
+
 @dataclass(frozen=True)
-class Loop(Op):
+class Loop(Bodied):
     """A body that is evaluated count times, or as long as a condition holds; its states are fed back
 
     Inputs  the count, when counted; the first value of each state; the tensors that are scanned; the length of each
@@ -81,14 +93,6 @@ class Loop(Op):
     @property
     def on_host(self) -> str:
         return "only the run knows how often it goes round"
-
-    @property
-    def repeatable(self) -> bool:
-        return all(layer.op.repeatable for layer in layers_inside(self))
-
-    def ready(self) -> None:
-        for layer in layers_inside(self):
-            layer.op.ready()
 
     def infer(self, *inputs: ValueType | None) -> ValueType | tuple[ValueType, ...]:   # type: ignore[override]
         return tuple(OpaqueType() for _ in range(self.states + len(self.stacked)))
@@ -147,7 +151,7 @@ def whole(x: Any) -> int:
 
 
 @dataclass(frozen=True)
-class Branch(Op):
+class Branch(Bodied):
     """(y0, y1, ...) = what one of two bodies gives for the operands; only that body is evaluated
 
     Inputs  a condition, bool of one element; then the operands, of any type.
@@ -163,14 +167,6 @@ class Branch(Op):
     @property
     def on_host(self) -> str:
         return "only the run knows which branch is taken"
-
-    @property
-    def repeatable(self) -> bool:
-        return all(layer.op.repeatable for layer in layers_inside(self))
-
-    def ready(self) -> None:
-        for layer in layers_inside(self):
-            layer.op.ready()
 
     def infer(self, *inputs: ValueType | None) -> ValueType | tuple[ValueType, ...]:   # type: ignore[override]
         return tuple(OpaqueType() for _ in self.then.outputs)

@@ -6,11 +6,24 @@ Boxes are float32 (…, 4) as two corners (a1, b1, a2, b2); which of a and b is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 #: (boxes, boxes) → whether each of the first, which is better, suppresses its partner of the second
 Collides = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What is kept of all images, image by image, best first; each array has one entry per detection."""
+
+    image: np.ndarray
+    place: np.ndarray           # within its image, from 0
+    box: np.ndarray
+    kind: np.ndarray
+    score: np.ndarray
+    corners: np.ndarray         # (K, 4)
 
 
 def ordered(boxes: np.ndarray) -> np.ndarray:

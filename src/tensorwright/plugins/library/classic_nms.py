@@ -7,7 +7,6 @@ float16 is computed in float32, and rounded at the end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,8 @@ from ...dims import product
 from ...dtypes import DType
 from ...errors import InputError, ShapeError
 from ...ir import TensorType
-from ...ops.suppression import Collides, area, best_first, ordered, rank_within, sigmoid, survivors, wide
+from ...ops.suppression import Collides, Detections, area, best_first, ordered, rank_within, sigmoid, survivors, wide
 from .rules import FLOAT, INT, agree, at_least, default, dims_are, floating, library, one_of, ranks
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The detections of all images, image by image, best first."""
-
-    image: np.ndarray
-    place: np.ndarray           # within its image, from 0
-    box: np.ndarray
-    kind: np.ndarray
-    score: np.ndarray
-    corners: np.ndarray         # (K, 4)
 
 
 def collides(iou: float, normalized: bool, caffe: bool) -> Collides:
@@ -54,7 +41,7 @@ def collides(iou: float, normalized: bool, caffe: bool) -> Collides:
 
 
 def select(corners: np.ndarray, scores: np.ndarray, *, score: float, background: int, top: int, keep_top: int,
-           test: Collides) -> Selected:
+           test: Collides) -> Detections:
     """corners (N, B, 1 or C, 4), scores (N, B, C): the best `top` of a class suppress each other, `keep_top` stay."""
     classes = scores.shape[2]
     chosen = (scores > np.float32(score)).transpose(0, 2, 1).copy()                      # (N, C, B)
@@ -71,7 +58,7 @@ def select(corners: np.ndarray, scores: np.ndarray, *, score: float, background:
     kept = kept[best_first(rating[kept], image[kept])]
     place = rank_within(image[kept])
     kept, place = kept[place < keep_top], place[place < keep_top]
-    return Selected(image[kept], place, box[kept], kind[kept], rating[kept], found[kept])
+    return Detections(image[kept], place, box[kept], kind[kept], rating[kept], found[kept])
 
 
 def batched_nms(boxes: np.ndarray, scores: np.ndarray, *, shareLocation: int, backgroundLabelId: int, numClasses: int,

@@ -19,7 +19,7 @@ import numpy as np
 from ...dims import minimum
 from ...dtypes import DType
 from ...ir import TensorType
-from ...ops.suppression import best_first, ordered, overlap, rank_within, sigmoid, survivors, wide
+from ...ops.suppression import Detections, best_first, ordered, overlap, rank_within, sigmoid, survivors, wide
 from .rules import FLOAT, INT, agree, at_least, default, dims_are, floating, library, one_of, ranks
 
 #: Candidates of an image that are looked at, after sorting by score.
@@ -49,19 +49,7 @@ class Rules:
     centered: bool = False
 
 
-@dataclass(frozen=True)
-class Found:
-    """Detections of all images, image by image, best first; each array has one entry per detection."""
-
-    image: np.ndarray
-    place: np.ndarray           # within its image, from 0
-    box: np.ndarray
-    kind: np.ndarray
-    score: np.ndarray
-    corners: np.ndarray         # (K, 4)
-
-
-def detect(boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray | None, rules: Rules) -> Found:
+def detect(boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray | None, rules: Rules) -> Detections:
     """boxes (N, B, 4), (N, B, 1, 4) or (N, B, C, 4); scores (N, B, C) or (N, B, C, 1); anchors (1 or N, B, 4)."""
     images, number, classes = scores.shape[:3]
     boxes = boxes.reshape(images, number, -1, 4)
@@ -94,7 +82,7 @@ def detect(boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray | None, ru
     place = rank_within(image[keep])
     taken = np.flatnonzero(keep)[place < rules.limit]
     score = sigmoid(score[taken]) if rules.activate else score[taken]
-    return Found(image[taken], place[place < rules.limit], box[taken], kind[taken], score, corners[taken])
+    return Detections(image[taken], place[place < rules.limit], box[taken], kind[taken], score, corners[taken])
 
 
 def _threshold(rules: Rules) -> float:
@@ -112,7 +100,7 @@ def _applied(raw: np.ndarray, anchor: np.ndarray, centered: bool) -> np.ndarray:
     return np.concatenate([raw[:, :2] * anchor[:, 2:] + anchor[:, :2], anchor[:, 2:] * np.exp(raw[:, 2:])], 1)
 
 
-def tabulated(found: Found, images: int, limit: int, dtype: np.dtype, clip: bool) -> tuple[np.ndarray, ...]:
+def tabulated(found: Detections, images: int, limit: int, dtype: np.dtype, clip: bool) -> tuple[np.ndarray, ...]:
     """num_detections int32 (N, 1); boxes (N, limit, 4), scores (N, limit), classes int32 (N, limit): 0 beyond them."""
     count = np.bincount(found.image, minlength=images).astype(np.int32).reshape(images, 1)
     boxes, scores = np.zeros((images, limit, 4), dtype), np.zeros((images, limit), dtype)
